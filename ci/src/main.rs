@@ -1,0 +1,2 @@
+//! `cargo ci`: the checks of this project.
+fn main() {}

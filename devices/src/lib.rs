@@ -1,0 +1,1 @@
+//! Serial, i8042, RTC, power and debug ports, virtio-mmio and its devices.

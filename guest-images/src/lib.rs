@@ -1,0 +1,1 @@
+//! The bare-metal load guest, and the recipe of the Linux guest.

@@ -1,0 +1,1 @@
+//! The lab: the engine on a virtual clock and link, with virtual guests.

@@ -1,0 +1,1 @@
+//! A userspace VMM on KVM whose reason to exist is live migration.
