@@ -1,1 +1,5 @@
-//! The migration engine: wire format, source and target state machines, policies, codecs, report; no I/O.
+//! The migration engine, and nothing of the world around it.
+pub mod host;
+pub mod limits;
+pub mod page;
+pub mod shape;

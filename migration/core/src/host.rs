@@ -1,0 +1,92 @@
+//! What the engine asks of a machine: its pages, and which of them were written.
+//!
+//! The traits are shared with the lanes, which are threads of their own: every method takes `&self`.
+
+use crate::{limits::PAGE_BYTES, page::PageSet};
+
+/// One page, copied out of the guest.
+pub type PageBytes = [u8; PAGE_BYTES];
+
+/// The machine, its memory or its disk failed: the host's own fault, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HostError(pub String);
+
+impl HostError {
+    /// Any error as a host error, with its causes.
+    pub fn of(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        Self(text)
+    }
+}
+
+/// Where pages come from: a guest's memory, a file, a trace.
+pub trait PageSource: Send + Sync {
+    /// Number of pages; all page numbers below it exist.
+    fn pages(&self) -> u32;
+
+    /// Copies `page` out, once: zero test, checksum and payload all come from this copy, because the guest may be
+    /// writing. A torn page is fine: what tore it is in the next harvest.
+    fn read(&self, page: u32, into: &mut PageBytes);
+
+    /// Adds the pages that somebody may have written since the memory was made; the others hold zeros.
+    ///
+    /// # Errors
+    /// Where the host cannot tell.
+    fn touched(&self, into: &mut PageSet) -> Result<(), HostError>;
+}
+
+/// Where pages go: a guest's fresh memory, a file.
+pub trait PageSink: Send + Sync {
+    /// Number of pages; all page numbers below it exist.
+    fn pages(&self) -> u32;
+
+    /// Stores `page`.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn put(&self, page: u32, bytes: &PageBytes) -> Result<(), HostError>;
+
+    /// Makes `page` zeros; memory that was never written need not be touched for it.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn put_zero(&self, page: u32) -> Result<(), HostError>;
+}
+
+/// Which pages were written: by the guest's CPUs and by the VMM itself.
+pub trait DirtySource: Send + Sync {
+    /// Its name in reports: `kvm-log`, `kvm-ring`.
+    fn name(&self) -> &'static str;
+
+    /// Starts tracking: every write from the return of this call on is found by a later harvest.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn begin(&self) -> Result<(), HostError>;
+
+    /// Adds the pages written since the last harvest (or since `begin`), and forgets them. A write that races with
+    /// the call is in this harvest or in the next.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn harvest(&self, dirty: &mut PageSet) -> Result<(), HostError>;
+
+    /// Adds what a harvest would find now, without forgetting it. Called by lanes, concurrently with one another,
+    /// never with `harvest`.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn peek(&self, dirty: &mut PageSet) -> Result<(), HostError>;
+
+    /// Stops tracking; the guest runs at full speed again. Harmless when tracking is off.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn end(&self) -> Result<(), HostError>;
+}
