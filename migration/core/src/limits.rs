@@ -16,8 +16,8 @@ pub const MAX_REGIONS: usize = 16;
 pub const MAX_CPUS: u8 = 16;
 /// Most lanes of a migration.
 pub const MAX_LANES: u8 = 16;
-/// Most pages in one lane frame (128 KiB raw, so that a frame stays in the L2 cache of either side).
-pub const MAX_FRAME_PAGES: u32 = 32;
+/// Most pages with content in one lane frame: 64 KiB raw, a small part of either side's L2 cache.
+pub const MAX_FRAME_PAGES: u32 = 16;
 /// Most payload bytes of a lane frame: every page raw.
 pub const MAX_FRAME_BYTES: usize = MAX_FRAME_PAGES as usize * PAGE_BYTES;
 /// Most bytes of one control message (16 vCPUs of 16 KiB, devices, and room).

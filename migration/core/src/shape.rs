@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    MAX_CPUID_ENTRIES, MAX_CPUS, MAX_DEVICES, MAX_MSRS, MAX_PAGES, MAX_REGIONS, PAGE_BYTES, REGION_ALIGN_PAGES,
+    MAX_CPUID_ENTRIES, MAX_CPUS, MAX_DEVICES, MAX_MSRS, MAX_PAGES, MAX_REGIONS, PAGE_BYTES,
+    REGION_ALIGN_PAGES,
 };
 
 /// A contiguous piece of guest memory.
@@ -114,7 +115,10 @@ impl MachineShape {
             end = region.gpa.checked_add(region.bytes).ok_or("a memory region wraps around")?;
         }
         if self.memory.bytes() > u64::from(MAX_PAGES) * PAGE_BYTES as u64 {
-            return Err(format!("{} bytes of memory; at most {MAX_PAGES} pages are possible", self.memory.bytes()));
+            return Err(format!(
+                "{} bytes of memory; at most {MAX_PAGES} pages are possible",
+                self.memory.bytes()
+            ));
         }
         let limits = [
             ("vCPUs", usize::from(self.cpus.count), usize::from(MAX_CPUS)),

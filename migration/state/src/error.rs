@@ -24,7 +24,9 @@ pub enum StateError {
         found: String,
     },
     /// The payload was written by a version that this build cannot read.
-    #[error("section '{kind}' of '{instance}' has version {found}; this build reads versions {oldest} to {newest}")]
+    #[error(
+        "section '{kind}' of '{instance}' has version {found}; this build reads versions {oldest} to {newest}"
+    )]
     Version {
         /// Kind of the section.
         kind: String,

@@ -47,7 +47,12 @@ impl Plan {
         };
         let end = all.end;
         let rest = all.filter(move |&b| !named.contains(b));
-        first.iter().copied().filter(move |&b| b < end).chain(rest).filter(move |&b| lane_of(b, lanes) == lane)
+        first
+            .iter()
+            .copied()
+            .filter(move |&b| b < end)
+            .chain(rest)
+            .filter(move |&b| Self::lane_of(b, lanes) == lane)
     }
 
     /// The pages of `block`.
@@ -55,10 +60,12 @@ impl Plan {
     pub fn block_range(block: u32) -> Range<u32> {
         block * BLOCK_PAGES..(block + 1) * BLOCK_PAGES
     }
-}
 
-/// The lane that carries `block`: a multiplicative hash, so that neither stripes nor hot regions load one lane.
-fn lane_of(block: u32, lanes: u8) -> u8 {
-    let hash = u64::from(block).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    (hash % u64::from(lanes.max(1))) as u8
+    /// The lane that carries `block`: a multiplicative hash, so that neither stripes nor hot regions load one lane.
+    /// Part of the protocol: the target refuses a page on another lane, because its order would be lost.
+    #[must_use]
+    pub fn lane_of(block: u32, lanes: u8) -> u8 {
+        let hash = u64::from(block).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        (hash % u64::from(lanes.max(1))) as u8
+    }
 }
