@@ -22,8 +22,6 @@ pub const MAX_FRAME_PAGES: u32 = 16;
 pub const MAX_FRAME_BYTES: usize = MAX_FRAME_PAGES as usize * PAGE_BYTES;
 /// Most bytes of one control message (16 vCPUs of 16 KiB, devices, and room).
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
-/// Most sections of a machine's state.
-pub const MAX_SECTIONS: usize = 256;
 /// Most devices a shape names.
 pub const MAX_DEVICES: usize = 64;
 /// Most CPUID entries a shape names.
@@ -36,7 +34,16 @@ pub const MAX_REASONS: usize = 64;
 pub const MAX_TEXT_BYTES: usize = 4096;
 /// How long a peer may stay silent in the phases where it owes an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the target may take to answer for a round after its last byte was written: what the sockets hold must
+/// drain first, also on a slow link.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the target may take to build the machine from its state.
 pub const BUILD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most rounds of pre-copy, whatever the preset says.
 pub const MAX_ROUNDS: u32 = 10_000;
+/// Protocol versions that this build speaks, oldest and newest.
+pub const PROTOCOL: (u16, u16) = (1, 1);
+/// Capabilities of this build. None is optional yet.
+pub const CAPABILITIES: u64 = 0;
+/// Name and version in messages to people.
+pub const SOFTWARE: &str = concat!("godwit ", env!("CARGO_PKG_VERSION"));

@@ -18,4 +18,4 @@ mod section_test;
 
 pub use error::StateError;
 pub use schema::{Save, Schema};
-pub use section::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, Section, Sections};
+pub use section::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SECTIONS, Section, Sections};

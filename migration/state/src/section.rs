@@ -22,6 +22,9 @@ pub struct Section {
     pub payload: Vec<u8>,
 }
 
+/// Most sections of a machine.
+pub const MAX_SECTIONS: usize = 256;
+
 impl Section {
     /// Encodes `state` as the section of `instance`.
     ///
@@ -98,8 +101,14 @@ impl Section {
 }
 
 /// The sections of a whole machine, in the order they were saved; each (kind, instance) once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sections(Vec<Section>);
+
+impl From<Sections> for Vec<Section> {
+    fn from(sections: Sections) -> Self {
+        sections.0
+    }
+}
 
 impl Sections {
     /// Checks limits and uniqueness of sections that came from outside.
@@ -107,6 +116,13 @@ impl Sections {
     /// # Errors
     /// [`StateError::Limit`] naming the section.
     pub fn checked(sections: Vec<Section>) -> Result<Self, StateError> {
+        if let Some(extra) = sections.get(MAX_SECTIONS) {
+            return Err(StateError::Limit {
+                kind: extra.kind.clone(),
+                instance: extra.instance.clone(),
+                reason: format!("there are more than {MAX_SECTIONS} sections"),
+            });
+        }
         let mut set = Self::default();
         for section in sections {
             set.push(section)?;

@@ -87,6 +87,8 @@ pub enum TargetMessage {
     Refused(Vec<String>),
     /// Memory is there, lanes are awaited.
     Prepared,
+    /// Every lane is here.
+    LanesOpen,
     /// Every lane has ended `round`, `pages` pages arrived in it.
     RoundDone {
         /// The round.
@@ -97,7 +99,10 @@ pub enum TargetMessage {
     /// Everything is loaded and checked; the guest could run.
     Ready,
     /// The guest runs.
-    Running,
+    Running {
+        /// CPU time that the target has spent on the migration, in microseconds.
+        cpu_us: u64,
+    },
     /// The target gives up the migration; it will never run this guest.
     Abort(String),
 }
@@ -125,9 +130,10 @@ impl TargetMessage {
             Self::Hello(_) => "Hello",
             Self::Refused(_) => "Refused",
             Self::Prepared => "Prepared",
+            Self::LanesOpen => "LanesOpen",
             Self::RoundDone { .. } => "RoundDone",
             Self::Ready => "Ready",
-            Self::Running => "Running",
+            Self::Running { .. } => "Running",
             Self::Abort(_) => "Abort",
         }
     }

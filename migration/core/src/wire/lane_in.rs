@@ -149,7 +149,7 @@ impl LaneIn {
         let pages = header.first..header.first + header.count;
         self.round_pages += u64::from(header.count);
         if header.codec == codec::ZERO {
-            return pages.map(|page| sink.put_zero(page)).collect::<Result<_, _>>().map_err(LaneError::Host);
+            return Ok(pages.into_iter().try_for_each(|page| sink.put_zero(page))?);
         }
         let Some(index) = CODECS.iter().position(|row| row.wire_id == header.codec) else {
             return Err(ProtocolError(format!("a frame in unknown encoding {}", header.codec)).into());

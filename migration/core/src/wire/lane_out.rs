@@ -74,6 +74,12 @@ impl LaneOut {
         self.totals = LaneTotals::default();
     }
 
+    /// Pages of this round so far.
+    #[must_use]
+    pub fn round_pages(&self) -> u64 {
+        self.totals.pages
+    }
+
     /// Adds `page`. When this returns true the buffer wants to be [taken](Self::take) before the next page.
     #[must_use]
     pub fn page(&mut self, page: u32, source: &dyn PageSource) -> bool {
@@ -132,7 +138,7 @@ impl LaneOut {
             frame.codec == codec
                 && frame.first + frame.count == page
                 && frame.count < most
-                && page % BLOCK_PAGES != 0
+                && !page.is_multiple_of(BLOCK_PAGES)
         })
     }
 

@@ -8,6 +8,7 @@
 //!   Prepare{shape, lanes}                ──────────────────────────▶
 //!                                        ◀──────────────────────────  Prepared | Refused{every reason}
 //!   LaneHello{session, lane} on each further connection ═══════════▶
+//!                                        ◀──────────────────────────  LanesOpen
 //!   frames … RoundEnd{round} on each lane ═════════════════════════▶
 //!                                        ◀──────────────────────────  RoundDone{round}          once a round
 //!   (paused) frames … RoundEnd{last}     ══════════════════════════▶

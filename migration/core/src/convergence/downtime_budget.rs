@@ -1,0 +1,26 @@
+//! Stop when what is owed would fit the downtime that the user allows: what QEMU does with `downtime-limit`.
+//!
+//! Unlike QEMU's, the prediction contains the cost of everything that is not pages.
+
+use super::{Convergence, Standing, StopRow, Verdict};
+
+pub(crate) const ROW: StopRow = StopRow {
+    name: "downtime-budget",
+    about: "when the predicted downtime is within the budget",
+    make: || Box::new(DowntimeBudget),
+};
+
+struct DowntimeBudget;
+
+impl Convergence for DowntimeBudget {
+    fn decide(&mut self, standing: &Standing) -> Verdict {
+        match standing.predicted_downtime() {
+            Some(predicted) if predicted <= standing.budget => Verdict::Final(format!(
+                "the predicted downtime of {:.1} ms is within the budget of {:.1} ms",
+                predicted.as_secs_f64() * 1e3,
+                standing.budget.as_secs_f64() * 1e3
+            )),
+            _ => Verdict::Again,
+        }
+    }
+}

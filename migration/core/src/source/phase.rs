@@ -1,0 +1,373 @@
+//! The phases of a source: one struct each, consumed by the step that leaves it.
+
+use std::sync::Arc;
+
+use super::{Action, Event, OnTimeout, Time, context::Context};
+use crate::{
+    convergence::Verdict,
+    error::{Class, MigrationError},
+    limits::{ANSWER_TIMEOUT, BUILD_TIMEOUT, CAPABILITIES, DRAIN_TIMEOUT, MAX_REASONS, PROTOCOL, SOFTWARE},
+    report::Outcome,
+    wire::{Hello, LaneTotals, Prepare, SourceMessage, TargetMessage, clean_text},
+};
+
+/// Where a source is.
+pub(super) enum Phase {
+    /// `Hello` is out.
+    Hello(HelloSent),
+    /// `Prepare` is out.
+    Prepare,
+    /// Lanes are being connected.
+    Lanes,
+    /// Connected; the target has not yet seen all of them.
+    Joining,
+    /// Tracking is being started.
+    Begin,
+    /// The lanes are writing a round.
+    Sending(Sending),
+    /// Written; the target has not yet got all of it.
+    Draining(Draining),
+    /// Between rounds.
+    Harvesting,
+    /// The guest is being stopped.
+    Pausing,
+    /// It stands still; the last harvest.
+    FinalHarvest,
+    /// The last pages and the state are on their way; the target will say `Ready`.
+    Final(Final),
+    /// `Go` is out: the target has the right to run.
+    HandedOver,
+    /// Back to where it was.
+    Undoing(MigrationError),
+    /// Nothing more will happen.
+    Done,
+}
+
+/// `Hello` is out since `at`.
+pub(super) struct HelloSent {
+    at: Time,
+}
+
+/// A round is with the lanes.
+#[derive(Default)]
+pub(super) struct Sending {
+    /// Pages that the target has counted: its answer may overtake the lanes' own word.
+    done: Option<u64>,
+}
+
+/// A round has been written.
+pub(super) struct Draining {
+    totals: LaneTotals,
+}
+
+/// The stop-and-copy, as far as it has come.
+#[derive(Default)]
+pub(super) struct Final {
+    sent: Option<LaneTotals>,
+    state_sent: bool,
+    /// When the target said `Ready`: it too may overtake the lanes' own word.
+    ready: Option<Time>,
+}
+
+impl Phase {
+    /// The first phase.
+    pub(super) fn begin(context: &mut Context, now: Time) -> Self {
+        context.send(SourceMessage::Hello(Hello {
+            oldest: PROTOCOL.0,
+            newest: PROTOCOL.1,
+            capabilities: CAPABILITIES,
+            session: context.config.session,
+            software: SOFTWARE.into(),
+        }));
+        context.expect_answer(now, ANSWER_TIMEOUT);
+        Self::Hello(HelloSent { at: now })
+    }
+
+    /// Name for people and reports.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Prepare => "prepare",
+            Self::Lanes | Self::Joining | Self::Begin => "setup",
+            Self::Sending(_) | Self::Draining(_) | Self::Harvesting => "rounds",
+            Self::Pausing | Self::FinalHarvest | Self::Final(_) => "final",
+            Self::HandedOver => "handover",
+            Self::Undoing(_) => "undo",
+            Self::Done => "done",
+        }
+    }
+
+    pub(super) fn can_cancel(&self) -> bool {
+        !matches!(self, Self::HandedOver | Self::Undoing(_) | Self::Done)
+    }
+
+    /// Whether the user's time-out ends this phase. A forced copy waits for the round to end; a stop-and-copy that
+    /// has begun is let go on, because it is nearer to its end than to its beginning.
+    pub(super) fn heeds_timeout(&self, on_timeout: OnTimeout) -> bool {
+        let rounds = matches!(
+            self,
+            Self::Hello(_)
+                | Self::Prepare
+                | Self::Lanes
+                | Self::Joining
+                | Self::Begin
+                | Self::Sending(_)
+                | Self::Draining(_)
+                | Self::Harvesting
+        );
+        rounds && on_timeout == OnTimeout::Cancel
+    }
+
+    /// The next phase.
+    pub(super) fn step(self, context: &mut Context, now: Time, event: Event) -> Self {
+        match (self, event) {
+            (Self::Undoing(error), event) => undoing(error, context, now, event),
+            (Self::Done, _) => Self::Done,
+            (Self::HandedOver, event) => handed_over(context, now, event),
+            (phase, Event::Tick) => phase.tick(context, now),
+            (phase, Event::Cancel) => phase.fail(context, Class::Cancelled, "cancelled on request"),
+            (phase, Event::LinkLost(reason)) => phase.fail(context, Class::Link, &reason),
+            (phase, Event::HostFailed(error)) => phase.fail(context, Class::Local, &error.0),
+            (phase, Event::ProtocolBroken(error)) => phase.fail(context, Class::Protocol, &error.to_string()),
+            (phase, Event::Message(TargetMessage::Abort(reason))) => {
+                phase.fail(context, Class::Peer, &format!("the target gave up: {}", clean_text(&reason)))
+            }
+            (phase, Event::Message(message)) => phase.message(context, now, message),
+            (phase, event) => phase.done(context, now, event),
+        }
+    }
+
+    /// What the target says, in the phases where it may.
+    fn message(self, context: &mut Context, now: Time, message: TargetMessage) -> Self {
+        match (self, message) {
+            (phase @ (Self::Hello(_) | Self::Prepare), TargetMessage::Refused(reasons)) => {
+                let reasons: Vec<_> = reasons.iter().take(MAX_REASONS).map(|r| clean_text(r)).collect();
+                phase.fail(
+                    context,
+                    Class::Incompatible,
+                    &format!("the target refuses: {}", reasons.join("; ")),
+                )
+            }
+            (Self::Hello(hello), TargetMessage::Hello(reply)) => {
+                if !(PROTOCOL.0..=PROTOCOL.1).contains(&reply.version) {
+                    let text =
+                        format!("the target chose protocol version {}, which was not offered", reply.version);
+                    return Self::Hello(hello).fail(context, Class::Protocol, &text);
+                }
+                context.measured_round_trip(now.saturating_sub(hello.at));
+                let prepare = Prepare { shape: context.config.shape.clone(), lanes: context.config.lanes };
+                context.send(SourceMessage::Prepare(Box::new(prepare)));
+                context.expect_answer(now, BUILD_TIMEOUT);
+                Self::Prepare
+            }
+            (Self::Prepare, TargetMessage::Prepared) => {
+                context.answered();
+                context.act(Action::OpenLanes(context.config.lanes));
+                Self::Lanes
+            }
+            (Self::Joining, TargetMessage::LanesOpen) => {
+                context.answered();
+                context.act(Action::StartTracking);
+                Self::Begin
+            }
+            (Self::Sending(Sending { done: None }), TargetMessage::RoundDone { round, pages })
+                if round == context.account.rounds_begun() =>
+            {
+                Self::Sending(Sending { done: Some(pages) })
+            }
+            (Self::Draining(Draining { totals }), TargetMessage::RoundDone { round, pages })
+                if round == context.account.rounds_begun() =>
+            {
+                round_done(context, now, &totals, pages)
+            }
+            (Self::Final(Final { sent, state_sent: true, ready: None }), TargetMessage::Ready) => {
+                Final { sent, state_sent: true, ready: Some(now) }.next(context, now)
+            }
+            (phase, message) => {
+                let text = format!("the target said {} in phase {}", message.name(), phase.name());
+                phase.fail(context, Class::Protocol, &text)
+            }
+        }
+    }
+
+    /// What the driver has done, in the phases that asked for it.
+    fn done(self, context: &mut Context, now: Time, event: Event) -> Self {
+        match (self, event) {
+            (Self::Lanes, Event::LanesOpen) => {
+                context.expect_answer(now, ANSWER_TIMEOUT);
+                Self::Joining
+            }
+            (Self::Begin, Event::Tracking(touched)) => {
+                context.tracking(&touched);
+                context.account.set_up = Some(now);
+                next_round(context, now)
+            }
+            (Self::Sending(Sending { done: Some(pages) }), Event::RoundSent(totals)) => {
+                round_done(context, now, &totals, pages)
+            }
+            (Self::Sending(_), Event::RoundSent(totals)) => {
+                context.expect_answer(now, DRAIN_TIMEOUT);
+                Self::Draining(Draining { totals })
+            }
+            (Self::Harvesting, Event::Harvested(dirty)) => {
+                context.harvested(&dirty);
+                next_round(context, now)
+            }
+            (Self::Pausing, Event::Paused) => {
+                context.account.moments.paused = Some(now);
+                context.act(Action::Harvest);
+                Self::FinalHarvest
+            }
+            (Self::FinalHarvest, Event::Harvested(dirty)) => {
+                context.harvested(&dirty);
+                context.account.moments.harvested = Some(now);
+                send_round(context, now, true);
+                context.act(Action::Save);
+                Self::Final(Final::default())
+            }
+            (Self::Final(phase), Event::RoundSent(totals)) => {
+                context.expect_answer(now, BUILD_TIMEOUT + DRAIN_TIMEOUT);
+                Final { sent: Some(totals), ..phase }.next(context, now)
+            }
+            (Self::Final(phase), Event::Saved(sections)) => {
+                context.send(SourceMessage::State(sections.into()));
+                Self::Final(Final { state_sent: true, ..phase })
+            }
+            (phase, event) => {
+                let text = format!("the driver reported {event:?} in phase {}", phase.name());
+                phase.fail(context, Class::Local, &text)
+            }
+        }
+    }
+
+    fn tick(self, context: &mut Context, now: Time) -> Self {
+        if context.answer_is_late(now) {
+            return self.fail(context, Class::Link, "the target has not answered in time");
+        }
+        if self.heeds_timeout(context.config.on_timeout) && context.has_timed_out(now) {
+            let given = context.config.timeout.unwrap_or_default().as_secs_f64();
+            let text = format!("the migration did not get there in the {given:.1} s it was given");
+            return self.fail(context, Class::Timeout, &text);
+        }
+        self
+    }
+
+    /// Gives up before `Go`: says so to the target, and goes back to where the guest was.
+    fn fail(self, context: &mut Context, class: Class, reason: &str) -> Self {
+        context.answered();
+        let error = MigrationError {
+            class,
+            phase: self.name().into(),
+            round: context.account.rounds_begun(),
+            reason: reason.into(),
+        };
+        if !matches!(class, Class::Link | Class::Peer) {
+            context.send(SourceMessage::Abort(reason.into()));
+        }
+        context.act(Action::Undo);
+        Self::Undoing(error)
+    }
+}
+
+impl Final {
+    /// Hands over once the lanes are done and the target is ready.
+    fn next(self, context: &mut Context, now: Time) -> Phase {
+        let Final { sent: Some(totals), ready: Some(ready), .. } = self else { return Phase::Final(self) };
+        context.account.round_ends(ready, &totals);
+        context.account.moments.ready = Some(ready);
+        context.act(Action::GiveUp);
+        context.send(SourceMessage::Go);
+        context.expect_answer(now, ANSWER_TIMEOUT);
+        Phase::HandedOver
+    }
+}
+
+/// The target has all of the round: `arrived` pages, by its own count.
+fn round_done(context: &mut Context, now: Time, totals: &LaneTotals, arrived: u64) -> Phase {
+    if arrived != totals.pages {
+        let text = format!("{} pages were sent in the round, the target counts {arrived}", totals.pages);
+        return Phase::Harvesting.fail(context, Class::Protocol, &text);
+    }
+    context.answered();
+    context.account.round_ends(now, totals);
+    context.act(Action::Harvest);
+    Phase::Harvesting
+}
+
+/// Another round, or the stop-and-copy.
+fn next_round(context: &mut Context, now: Time) -> Phase {
+    match context.decide(now) {
+        Verdict::Again => {
+            send_round(context, now, false);
+            Phase::Sending(Sending::default())
+        }
+        Verdict::Final(reason) => {
+            context.account.stop_reason = Some(reason);
+            context.account.moments.pause = Some(now);
+            context.act(Action::Pause);
+            Phase::Pausing
+        }
+    }
+}
+
+fn send_round(context: &mut Context, now: Time, last: bool) {
+    let owed = context.owed_pages();
+    let plan = context.plan(last);
+    context.account.round_begins(now, u64::from(plan.pages.count()), owed);
+    let round = context.account.rounds_begun();
+    context.act(Action::SendRound { round, plan: Arc::new(plan), last });
+}
+
+/// After `Go`: the guest is the target's, unless the target itself says that it will never run it.
+fn handed_over(context: &mut Context, now: Time, event: Event) -> Phase {
+    let unknown = |context: &mut Context, why: &str| {
+        let reason = format!(
+            "{why} after the guest was handed over; it may be running at the target. It stays paused here: resume it \
+             only when you know that the target does not run it"
+        );
+        let error = MigrationError {
+            class: Class::Unknown,
+            phase: "handover".into(),
+            round: context.account.rounds_begun(),
+            reason,
+        };
+        let report = context.account.report(now, &context.config, Outcome::Unknown, Some(error));
+        context.act(Action::Finish(Box::new(report)));
+        Phase::Done
+    };
+    match event {
+        Event::Message(TargetMessage::Running { cpu_us }) => {
+            context.account.moments.running = Some(now);
+            context.account.target_cpu_s = Some(cpu_us as f64 / 1e6);
+            let report = context.account.report(now, &context.config, Outcome::Completed, None);
+            context.act(Action::Finish(Box::new(report)));
+            Phase::Done
+        }
+        Event::Message(TargetMessage::Abort(reason)) => {
+            context.act(Action::TakeBack);
+            Phase::HandedOver.fail(
+                context,
+                Class::Peer,
+                &format!("the target gave the guest back: {}", clean_text(&reason)),
+            )
+        }
+        Event::Message(message) => unknown(context, &format!("the target said {}", message.name())),
+        Event::ProtocolBroken(error) => unknown(context, &error.to_string()),
+        Event::LinkLost(reason) => unknown(context, &reason),
+        Event::Tick if context.answer_is_late(now) => unknown(context, "the target did not answer"),
+        // Too late to cancel; and what else the driver reports (lanes closing) no longer matters.
+        _ => Phase::HandedOver,
+    }
+}
+
+/// The guest is being put back to where it was.
+fn undoing(mut error: MigrationError, context: &mut Context, now: Time, event: Event) -> Phase {
+    let Event::Undone(result) = event else { return Phase::Undoing(error) };
+    if let Err(undo) = result {
+        error.reason += &format!("; and then: {undo}");
+    }
+    let outcome = if error.class == Class::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
+    let report = context.account.report(now, &context.config, outcome, Some(error));
+    context.act(Action::Finish(Box::new(report)));
+    Phase::Done
+}

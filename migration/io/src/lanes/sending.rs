@@ -1,0 +1,221 @@
+//! The source's lanes: each walks the blocks of the plan that are its own, and writes frames.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use godwit_migration::{
+    codec::CodecRow,
+    host::{DirtySource, HostError, PageSource},
+    page::{PageSet, Plan},
+    wire::{LaneOut, LaneTotals},
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::STACK_BYTES;
+use crate::{
+    handle::Handle,
+    socket::{Blocking, Socket},
+};
+
+/// How long a target may take no byte at all.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a lane tells its driver.
+#[derive(Debug)]
+pub(crate) enum LaneWord {
+    /// Its part of the round is written.
+    Sent(LaneTotals),
+    /// The connection is gone, in words.
+    Lost(String),
+    /// This host failed.
+    Failed(HostError),
+}
+
+/// A round for a lane.
+struct Job {
+    round: u32,
+    plan: Arc<Plan>,
+    last: bool,
+}
+
+/// A lane as its driver holds it. Without jobs to come its thread ends.
+struct Lane {
+    jobs: Option<Sender<Job>>,
+    end: Blocking,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// All lanes of a source. Dropping them ends their connections and waits for their threads.
+pub(crate) struct SendingLanes {
+    lanes: Vec<Lane>,
+    stop: Arc<AtomicBool>,
+    /// Lanes that have not yet told of the round, and what the others told.
+    waiting: usize,
+    totals: LaneTotals,
+}
+
+impl SendingLanes {
+    /// Starts a thread for each connection. Their words go to `words`.
+    pub(crate) fn start<W: Send + 'static + From<LaneWord>>(
+        sockets: Vec<Socket>,
+        coders: &[&'static CodecRow],
+        pages: &Arc<dyn PageSource>,
+        dirty: &Arc<dyn DirtySource>,
+        handle: &Handle,
+        words: &UnboundedSender<W>,
+    ) -> io::Result<Self> {
+        let mut set = Self { lanes: vec![], stop: Arc::default(), waiting: 0, totals: LaneTotals::default() };
+        let count = sockets.len() as u8;
+        for (lane, socket) in (0..count).zip(sockets) {
+            let socket = socket.into_blocking(Some(WRITE_TIMEOUT))?;
+            let end = socket.try_clone()?;
+            let (jobs, inbox) = channel();
+            let worker = Worker {
+                lane,
+                lanes: count,
+                socket,
+                out: LaneOut::new(coders),
+                pages: pages.clone(),
+                dirty: dirty.clone(),
+                handle: handle.clone(),
+                stop: set.stop.clone(),
+            };
+            let words = words.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("lane{lane}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || worker.run(&inbox, &words))?;
+            set.lanes.push(Lane { jobs: Some(jobs), end, thread: Some(thread) });
+        }
+        Ok(set)
+    }
+
+    /// Gives a round to all lanes.
+    pub(crate) fn send(&mut self, round: u32, plan: &Arc<Plan>, last: bool) {
+        self.waiting = self.lanes.len();
+        self.totals = LaneTotals::default();
+        for jobs in self.lanes.iter().filter_map(|lane| lane.jobs.as_ref()) {
+            // A lane that is gone has said so, or will.
+            let _ = jobs.send(Job { round, plan: plan.clone(), last });
+        }
+    }
+
+    /// A lane has told of the round; the sum when it was the last of them.
+    pub(crate) fn sent(&mut self, totals: &LaneTotals) -> Option<LaneTotals> {
+        self.totals.add(totals);
+        self.waiting = self.waiting.saturating_sub(1);
+        (self.waiting == 0).then_some(self.totals)
+    }
+}
+
+impl Drop for SendingLanes {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for lane in &mut self.lanes {
+            lane.jobs.take();
+            lane.end.end();
+        }
+        for lane in &mut self.lanes {
+            // A lane never panics; if one did, its end is all that is wanted here.
+            let _ = lane.thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+/// One lane's thread.
+struct Worker {
+    lane: u8,
+    lanes: u8,
+    socket: Blocking,
+    out: LaneOut,
+    pages: Arc<dyn PageSource>,
+    dirty: Arc<dyn DirtySource>,
+    handle: Handle,
+    stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run<W: From<LaneWord>>(mut self, inbox: &Receiver<Job>, words: &UnboundedSender<W>) {
+        for job in inbox {
+            let word = match self.round(&job) {
+                Ok(totals) => LaneWord::Sent(totals),
+                Err(LaneFailure::Socket(error)) => {
+                    LaneWord::Lost(format!("lane {}: {}", self.lane, spoken(&error)))
+                }
+                Err(LaneFailure::Host(error)) => LaneWord::Failed(error),
+            };
+            let over = !matches!(word, LaneWord::Sent(_));
+            // Without a driver nobody wants to know.
+            let _ = words.send(word.into());
+            if over {
+                return;
+            }
+        }
+    }
+
+    fn round(&mut self, job: &Job) -> Result<LaneTotals, LaneFailure> {
+        self.out.begin_round(job.round);
+        let mut reported = 0;
+        let mut fresh = job.plan.skip_redirtied.then(|| PageSet::empty(self.pages.pages()));
+        for block in job.plan.blocks(self.lane, self.lanes) {
+            let range = Plan::block_range(block);
+            if job.plan.pages.runs_in(range.clone()).next().is_none() {
+                continue;
+            }
+            if let Some(fresh) = &mut fresh {
+                fresh.clear();
+                self.dirty.peek(fresh).map_err(LaneFailure::Host)?;
+            }
+            for page in job.plan.pages.runs_in(range).flatten() {
+                if fresh.as_ref().is_some_and(|fresh| fresh.contains(page)) {
+                    continue;
+                }
+                if self.out.page(page, &*self.pages) {
+                    self.socket.write_all(self.out.take())?;
+                    if self.stop.load(Ordering::Relaxed) {
+                        return Err(io::Error::from(io::ErrorKind::Interrupted).into());
+                    }
+                }
+            }
+            let sent = self.out.round_pages();
+            self.handle.add_sent_pages(sent - reported);
+            reported = sent;
+        }
+        let totals = self.out.end_round(job.last);
+        self.socket.write_all(self.out.take())?;
+        Ok(totals)
+    }
+}
+
+enum LaneFailure {
+    Socket(io::Error),
+    Host(HostError),
+}
+
+impl From<io::Error> for LaneFailure {
+    fn from(error: io::Error) -> Self {
+        Self::Socket(error)
+    }
+}
+
+/// The error in words that mean something here.
+fn spoken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("the target has taken no byte for {} s", WRITE_TIMEOUT.as_secs())
+        }
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+            "the target closed the connection".into()
+        }
+        io::ErrorKind::WriteZero => "the connection was cut in the middle of a frame".into(),
+        _ => error.to_string(),
+    }
+}
