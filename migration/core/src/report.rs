@@ -79,7 +79,7 @@ pub struct Downtime {
 pub struct Round {
     /// From 1.
     pub n: u32,
-    /// Pages that the harvest before it found dirty.
+    /// Pages found dirty since the round before it began; before the stop-and-copy that is two harvests.
     pub dirty_pages: u64,
     /// Pages sent.
     pub sent_pages: u64,

@@ -26,16 +26,19 @@ impl PageBook {
         }
     }
 
-    /// Takes a harvest in: one pass over its words; a word without a dirty page costs one shift a page.
+    /// Takes a harvest in: one pass. A word without a dirty page costs a vector shift of its 64 histories.
     pub fn observe(&mut self, dirty: &PageSet) {
         self.owed.union(dirty);
         self.harvests += 1;
         let pages = self.history.chunks_mut(64).zip(self.dirtied.chunks_mut(64));
         for (&word, (history, dirtied)) in dirty.words().iter().zip(pages) {
-            for (bit, (h, u)) in history.iter_mut().zip(dirtied).enumerate() {
-                let d = (word >> bit & 1) as u8;
-                *h = *h << 1 | d;
-                *u = u.saturating_add(d);
+            history.iter_mut().for_each(|h| *h <<= 1);
+            let mut rest = word;
+            while rest != 0 {
+                let bit = rest.trailing_zeros() as usize;
+                history[bit] |= 1;
+                dirtied[bit] = dirtied[bit].saturating_add(1);
+                rest &= rest - 1;
             }
         }
     }

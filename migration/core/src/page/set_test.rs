@@ -37,7 +37,8 @@ proptest! {
 fn a_full_set_ends_at_the_last_page() {
     let set = PageSet::full(130);
     assert_eq!(set.count(), 130);
-    assert_eq!(set.runs().collect::<Vec<_>>(), [0..130]);
+    let mut runs = set.runs();
+    assert_eq!((runs.next(), runs.next()), (Some(0..130), None));
     assert!(!set.contains(130));
 }
 

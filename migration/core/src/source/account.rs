@@ -33,6 +33,7 @@ pub(super) struct Account {
     pub(super) rounds: Vec<Round>,
     pub(super) totals: LaneTotals,
     pub(super) bytes_per_s: f64,
+    /// Pages that the last harvest found.
     pub(super) last_dirty: u64,
     pub(super) untouched: u64,
     /// Pages that have been in any plan.
@@ -43,6 +44,9 @@ pub(super) struct Account {
     pub(super) predicted_downtime: Option<Duration>,
     pub(super) target_cpu_s: Option<f64>,
     pages: u32,
+    /// Pages that the harvests since the last round began have found.
+    dirty_since_round: u64,
+    round_dirty: u64,
     round_began: Time,
     rounds_begun: u32,
 }
@@ -65,6 +69,8 @@ impl Account {
             predicted_downtime: None,
             target_cpu_s: None,
             pages,
+            dirty_since_round: 0,
+            round_dirty: 0,
             round_began: now,
             rounds_begun: 0,
         }
@@ -76,6 +82,7 @@ impl Account {
 
     pub(super) fn harvested(&mut self, dirty: u64, owed: u64) {
         self.last_dirty = dirty;
+        self.dirty_since_round += dirty;
         if let Some(round) = self.rounds.last_mut() {
             round.owed_after = owed;
         }
@@ -83,6 +90,7 @@ impl Account {
 
     pub(super) fn round_begins(&mut self, now: Time, planned: u64, owed: u64) {
         self.rounds_begun += 1;
+        self.round_dirty = std::mem::take(&mut self.dirty_since_round);
         self.round_began = now;
         self.round_planned = planned;
         self.owed_before_round = owed;
@@ -97,7 +105,7 @@ impl Account {
         self.totals.add(totals);
         self.rounds.push(Round {
             n: self.rounds_begun,
-            dirty_pages: self.last_dirty,
+            dirty_pages: self.round_dirty,
             sent_pages: totals.pages,
             bytes: totals.wire_bytes,
             seconds,

@@ -19,7 +19,7 @@ struct Versions(u32);
 
 fn content(page: u32, version: u32) -> PageBytes {
     let mut bytes = [0; PAGE_BYTES];
-    if page % 5 != 0 {
+    if !page.is_multiple_of(5) {
         bytes[..4].copy_from_slice(&page.to_le_bytes());
         bytes[PAGE_BYTES - 4..].copy_from_slice(&version.to_le_bytes());
     }
