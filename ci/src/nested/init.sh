@@ -1,0 +1,34 @@
+#!/bin/sh
+# First process of the nested host. Its own output goes to the second serial port, as the kernel's does; the first is
+# the command's alone. /run/godwit holds what the packer left: nonce, terminal, command.
+export PATH=/work:/bin HOME=/work TERM=linux
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+exec >/dev/ttyS1 2>&1 </dev/null
+
+nonce=$(cat /run/godwit/nonce)
+rm /run/godwit/nonce
+for module in /modules/*.ko; do
+    insmod "$module" || echo "$nonce failed insmod ${module##*/}"
+done
+ip link set lo up
+[ -c /dev/kvm ] || echo "$nonce failed to make /dev/kvm"
+echo "$nonce up"
+
+cd /work
+if [ -e /run/godwit/terminal ]; then
+    stty -F /dev/ttyS0 sane $(cat /run/godwit/terminal)
+    setsid -c sh /run/godwit/command </dev/ttyS0 >/dev/ttyS0 2>&1
+else
+    stty -F /dev/ttyS0 raw -echo
+    setsid sh /run/godwit/command </dev/null >/dev/ttyS0 2>&1
+fi
+code=$?
+# Nothing of the kernel's may fall into the middle of the result.
+dmesg -n 1
+echo "$nonce exit $code"
+poweroff -f

@@ -1,0 +1,194 @@
+//! Steps of a run: each is timed, keeps its output in a log of its own, and prints one line; only a step that fails
+//! shows its output. A step that fails does not hide the others. What a step does is none of this module's business.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{Write, stdout},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::{
+    counts::{Counts, count},
+    workspace,
+};
+
+/// No command of a step takes longer than this, or it hangs.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30 * 60);
+const POLL: Duration = Duration::from_millis(20);
+/// Lines of a failed step's log that are shown.
+const SHOWN_LINES: usize = 100;
+
+/// A cargo command at the root of the workspace, whose output is made for a file.
+pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace::root()).env("CARGO_TERM_COLOR", "never");
+    command
+}
+
+/// One step: its name, and what it does. It may return a note for its line.
+pub struct Step {
+    name: String,
+    work: Work,
+}
+
+type Work = Box<dyn FnOnce(&Log) -> Result<Option<String>>>;
+
+impl Step {
+    /// A step that does `work`, with a note to add to its line.
+    pub fn new(name: impl Into<String>, work: impl FnOnce(&Log) -> Result<Option<String>> + 'static) -> Self {
+        Self { name: name.into(), work: Box::new(work) }
+    }
+
+    /// A step that runs commands, all of them, and passes where each succeeds.
+    pub fn commands(name: impl Into<String>, commands: Vec<Command>) -> Self {
+        Self::new(name, |log| {
+            let results: Vec<Result<()>> = commands.into_iter().map(|command| log.run(command)).collect();
+            results.into_iter().collect::<Result<()>>().map(|()| None)
+        })
+    }
+
+    /// A step that looks for what must not be, and passes where it finds nothing.
+    pub fn inspection(name: impl Into<String>, look: fn() -> Result<Vec<String>>) -> Self {
+        Self::new(name, move |log| {
+            let found = look()?;
+            found.iter().try_for_each(|what| log.write(what))?;
+            match found.len() {
+                0 => Ok(None),
+                count => bail!("{count} found"),
+            }
+        })
+    }
+
+    /// The step's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Where a step writes what it does.
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    stop: Arc<AtomicBool>,
+}
+
+impl Log {
+    fn create(folder: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("'{}' cannot be made", folder.display()))?;
+        let path = folder.join(format!("{}.log", name.replace([' ', '/'], "-")));
+        let file = File::create(&path).with_context(|| format!("'{}' cannot be written", path.display()))?;
+        Ok(Self { path, file, stop })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// Where the log cannot be written.
+    pub fn write(&self, line: &str) -> Result<()> {
+        writeln!(&self.file, "{line}").context("the log cannot be written")
+    }
+
+    /// Runs `command` with its output in the log.
+    ///
+    /// # Errors
+    /// Where it does not start, fails, takes too long or is stopped.
+    pub fn run(&self, mut command: Command) -> Result<()> {
+        let shown = format!("{command:?}").replace('"', "");
+        self.write(&format!("$ {shown}"))?;
+        command.stdin(Stdio::null()).stdout(self.file.try_clone()?).stderr(self.file.try_clone()?);
+        // A group of its own, so that what it started ends with it.
+        let mut child =
+            command.process_group(0).spawn().with_context(|| format!("{shown} does not start"))?;
+        let status = self.wait(&mut child).with_context(|| shown.clone())?;
+        if !status.success() {
+            bail!("{shown}: {status}");
+        }
+        Ok(())
+    }
+
+    fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            let stopped = self.stop.load(Ordering::Acquire);
+            if stopped || start.elapsed() > COMMAND_LIMIT {
+                let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process")?;
+                kill_process_group(group, Signal::KILL)?;
+                child.wait()?;
+                bail!("{}", if stopped { "stopped" } else { "it took longer than 30 minutes" });
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// What the steps came to.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// Tests, as the test runners counted them; a failed step without a failed test counts as one.
+    pub counts: Counts,
+    /// Names of the steps that failed.
+    pub failed: Vec<String>,
+}
+
+/// Runs all `steps` in order, whatever they come to, until `stop` is set.
+pub fn run_all(steps: Vec<Step>, stop: &Arc<AtomicBool>) -> Results {
+    let folder = workspace::target().join("ci");
+    let mut results = Results::default();
+    for step in steps {
+        if stop.load(Ordering::Acquire) {
+            results.failed.push(format!("{} (not run)", step.name));
+            continue;
+        }
+        run_one(step, &folder, stop, &mut results);
+    }
+    results
+}
+
+fn run_one(step: Step, folder: &Path, stop: &Arc<AtomicBool>, results: &mut Results) {
+    let Step { name, work } = step;
+    print!("{name:<24}");
+    // The line ends when the step does; a terminal shows already which one it is.
+    let _ = stdout().flush();
+    let start = Instant::now();
+    let log = Log::create(folder, &name, stop.clone());
+    let outcome = match &log {
+        Ok(log) => work(log),
+        Err(error) => Err(anyhow::anyhow!("{error:#}")),
+    };
+    let text = log.as_ref().map(|log| fs::read_to_string(&log.path).unwrap_or_default()).unwrap_or_default();
+    let mut counts = count(&text);
+    let seconds = start.elapsed().as_secs_f64();
+    match outcome {
+        Ok(note) => {
+            let notes: Vec<String> = [counts.words(), note].into_iter().flatten().collect();
+            println!("ok     {seconds:6.1} s  {}", notes.join("; "));
+        }
+        Err(error) => {
+            println!("FAILED {seconds:6.1} s  {error:#}");
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().for_each(|line| println!("    {line}"));
+            if let Ok(log) = &log {
+                println!("    (all of it: {})", log.path.display());
+            }
+            counts.failed = counts.failed.max(1);
+            results.failed.push(name);
+        }
+    }
+    results.counts += counts;
+}
