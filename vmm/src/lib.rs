@@ -1,1 +1,30 @@
 //! A userspace VMM on KVM whose reason to exist is live migration.
+
+pub mod acpi;
+pub mod boot;
+pub mod cpuid;
+pub mod api;
+pub mod cli;
+pub mod control;
+
+mod config;
+#[cfg(test)]
+mod config_test;
+mod dirty;
+mod error;
+mod event_loop;
+pub mod exit;
+mod kvm;
+mod machine;
+mod memory;
+mod run_token;
+mod vcpu;
+mod vm_state;
+
+pub use config::{ConfigError, DirtyKind, IncomingConfig, MachineConfig, SerialConfig};
+pub use error::MachineError;
+pub use exit::{Exit, ExitSender};
+pub use kvm::KvmError;
+pub use machine::{Machine, RunState};
+pub use memory::GuestPages;
+pub use run_token::RunToken;

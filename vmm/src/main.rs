@@ -1,2 +1,7 @@
-//! The `godwit` binary.
-fn main() {}
+//! The `godwit` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    godwit::cli::main()
+}

@@ -1,0 +1,130 @@
+//! Reads the fields of a request's body, and says exactly which of them is wrong and what may stand there.
+//!
+//! serde's own errors name the type but not the field, and stop at an unknown name without saying what was meant;
+//! a client deserves both.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::Refusal;
+
+/// The fields of one JSON object.
+pub struct Fields {
+    endpoint: &'static str,
+    values: Map<String, Value>,
+}
+
+impl Fields {
+    /// Parses `body` as the object that `endpoint` takes, whose fields can only be the `known` ones.
+    ///
+    /// # Errors
+    /// 400 for what is not a JSON object, and for every unknown field at once, with the known ones.
+    pub fn parse(endpoint: &'static str, known: &[&str], body: &[u8]) -> Result<Self, Refusal> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Err(Refusal::bad_request(format!(
+                "{endpoint} needs a JSON object in the body; its fields are {}",
+                known.join(", ")
+            )));
+        }
+        let values = match serde_json::from_slice(body) {
+            Ok(Value::Object(values)) => values,
+            Ok(_) => return Err(Refusal::bad_request(format!("the body of {endpoint} must be a JSON object"))),
+            Err(e) => {
+                return Err(Refusal::bad_request(format!("the body of {endpoint} is not JSON: {e}")));
+            }
+        };
+        let unknown: Vec<_> = values.keys().filter(|name| !known.contains(&name.as_str())).collect();
+        if unknown.is_empty() {
+            return Ok(Self { endpoint, values });
+        }
+        let named: Vec<_> = unknown.iter().take(8).map(|name| named(name, known)).collect();
+        Err(Refusal::bad_request(format!(
+            "{endpoint} does not know the field {}; its fields are {}",
+            named.join(", nor "),
+            known.join(", ")
+        )))
+    }
+
+    /// The value of `name`, where it is there and not null. `what` says what may stand there.
+    ///
+    /// # Errors
+    /// 400 naming the field, what it holds and what it may hold.
+    pub fn optional<T: DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<Option<T>, Refusal> {
+        match self.values.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let shown = shown(&value);
+                serde_json::from_value(value).map(Some).map_err(|_| self.wrong(name, &shown, what))
+            }
+        }
+    }
+
+    /// The value of `name`, which must be there.
+    ///
+    /// # Errors
+    /// 400 as [`Fields::optional`], and where the field is missing.
+    pub fn required<T: DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<T, Refusal> {
+        self.optional(name, what)?.ok_or_else(|| {
+            Refusal::bad_request(format!("{} needs the field '{name}': {what}", self.endpoint))
+        })
+    }
+
+    /// A field of Cloud Hypervisor's that its client always sends: only `neutral` values are served.
+    ///
+    /// # Errors
+    /// 400 for any other value.
+    pub fn only(&mut self, name: &str, neutral: &[Value]) -> Result<(), Refusal> {
+        match self.values.remove(name) {
+            None | Some(Value::Null) => Ok(()),
+            Some(value) if neutral.contains(&value) => Ok(()),
+            Some(value) => {
+                let allowed: Vec<_> = neutral.iter().map(Value::to_string).collect();
+                let allowed = if allowed.is_empty() { "null".into() } else { allowed.join(" or ") };
+                Err(self.wrong(name, &shown(&value), &format!("{allowed}; nothing else is served")))
+            }
+        }
+    }
+
+    /// The error for a value of `name` that cannot be.
+    #[must_use]
+    pub fn wrong(&self, name: &str, shown: &str, what: &str) -> Refusal {
+        Refusal::bad_request(format!("the field '{name}' of {} is {shown}; it must be {what}", self.endpoint))
+    }
+}
+
+/// The unknown name, with the known one that it is probably a misspelling of.
+fn named(name: &str, known: &[&str]) -> String {
+    let shown: String = name.chars().take(64).collect();
+    match known.iter().map(|k| (distance(name, k), k)).min() {
+        Some((distance, meant)) if distance <= 3 => format!("{shown:?} (did you mean '{meant}'?)"),
+        _ => format!("{shown:?}"),
+    }
+}
+
+/// A value as the client wrote it, cut where it is long.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// How many insertions, deletions and replacements lie between two names (Levenshtein); names are short, and a
+/// long one is far from all of them.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

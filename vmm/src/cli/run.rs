@@ -1,0 +1,63 @@
+//! `godwit run`: boots a guest and stays with it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    machine_args::{ConsoleArgs, parse_kernel},
+    units::parse_size,
+};
+use crate::{MachineConfig, boot::Kernel, control::process};
+
+/// Boot a guest.
+///
+/// The process lives as long as its guest. When the guest has moved to another process this one ends with status 0;
+/// when a migration fails it says why on stderr and the guest goes on here.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  godwit run --kernel builtin:load
+  godwit run --kernel builtin:load --cmdline 'memory=64M rate=2000 duration=5' --memory 128M
+  godwit run --kernel vmlinuz --initrd initramfs.cpio --cmdline 'console=ttyS0' --memory 512M --cpus 2 --api /tmp/vm.sock
+
+On a terminal, keys go to the guest, Ctrl-C too; Ctrl-A x ends the process.")]
+pub struct Run {
+    /// The kernel: a bzImage, an ELF vmlinux or an ELF with a PVH note; builtin:load is the guest for trying
+    /// migrations out that godwit brings along
+    #[arg(long, value_name = "FILE", value_parser = parse_kernel)]
+    kernel: Kernel,
+    /// The initial RAM disk
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// The kernel's command line
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    cmdline: String,
+    /// Guest memory, from 32M in steps of 2M
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
+    memory: u64,
+    /// Number of vCPUs, 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    cpus: u8,
+    #[command(flatten)]
+    console: ConsoleArgs,
+    /// Serve the API on this Unix socket
+    #[arg(long, value_name = "PATH")]
+    api: Option<PathBuf>,
+}
+
+impl Run {
+    /// Runs the guest to its end.
+    pub fn execute(self) -> anyhow::Result<u8> {
+        let config = MachineConfig {
+            kernel: self.kernel,
+            initrd: self.initrd,
+            cmdline: self.cmdline,
+            memory_bytes: self.memory,
+            cpus: self.cpus,
+            serial: self.console.serial,
+            dirty: self.console.dirty.into(),
+        };
+        Ok(process::run(&config, self.api)?)
+    }
+}

@@ -1,0 +1,235 @@
+//! A machine boots, ends as its guest says, and moves: saved in one machine, it carries on in another.
+//!
+//! These need /dev/kvm. The guest is the load guest, which checks its own memory as it goes.
+
+use std::time::Duration;
+
+use godwit_migration::shape::Region;
+use godwit_state::{Section, Sections, StateError};
+
+use super::{
+    Machine, RunState,
+    bench::{boot, incoming, moved},
+};
+use crate::{error::MachineError, exit::Exit, vcpu::state::VcpuState, vm_state::ClockState};
+
+#[test]
+fn a_guest_ends_as_it_says() {
+    for (how, expected) in [
+        ("debug", Exit::DebugExit(1)),
+        ("reset", Exit::Reset),
+        ("triple", Exit::TripleFault { vcpu: 0 }),
+    ] {
+        let (mut bench, token) = boot(&format!("memory=1M duration=1 exit={how}"), 1);
+        bench.resume(token);
+        assert_eq!(bench.exit(), expected, "exit={how}");
+        assert!(bench.output().contains("load: DONE"), "{}", bench.output());
+    }
+}
+
+#[test]
+fn nothing_runs_before_the_token_is_spent() {
+    let (bench, _token) = boot("memory=1M", 1);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(bench.machine.state(), RunState::Paused);
+    assert_eq!(bench.output(), "");
+}
+
+#[test]
+fn a_paused_guest_is_silent_and_carries_on() {
+    let (mut bench, token) = boot("memory=1M", 1);
+    bench.resume(token);
+    bench.await_beats(2);
+    let token = bench.machine.pause().unwrap();
+    let before = bench.beats();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(bench.beats(), before);
+    assert!(matches!(bench.machine.pause(), Err(MachineError::WrongState { .. })));
+    bench.resume(token);
+    bench.await_beats(before.len() + 2);
+    assert!(matches!(bench.machine.save(), Err(MachineError::WrongState { .. })));
+}
+
+#[test]
+fn no_kick_is_lost_however_often_a_guest_is_paused() {
+    let (mut bench, mut token) = boot("memory=4M rate=20000", 2);
+    for _ in 0..300 {
+        bench.resume(token);
+        token = bench.machine.pause().unwrap();
+    }
+    bench.resume(token);
+    let beats = bench.beats().len();
+    assert!(bench.await_beats(beats + 2).iter().all(|beat| beat.1 == 0));
+}
+
+#[test]
+fn time_goes_on_while_a_guest_is_moved() {
+    const TSC: u32 = 0x10;
+    let (source, _token) = boot("memory=1M", 2);
+    let saved = source.machine.save().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let mut target = incoming(&source.machine);
+    target.machine.restore(&saved).unwrap();
+    let again = target.machine.save().unwrap();
+    // Between the two savings, as the source's own clock and counters show it.
+    let here = source.machine.save().unwrap();
+    let clock = |sections: &Sections| sections.open::<ClockState>("vm").unwrap().guest_nanoseconds();
+    let passed = clock(&here) - clock(&saved);
+    assert!(clock(&again).abs_diff(clock(&here)) < 50_000_000, "{} and {}", clock(&again), clock(&here));
+    assert!(passed >= 200_000_000, "{passed} ns");
+    for vcpu in ["vcpu0", "vcpu1"] {
+        let tsc = |sections: &Sections| {
+            let state: VcpuState = sections.open(vcpu).unwrap();
+            let (_, value) = *state.msrs.iter().find(|(index, _)| *index == TSC).unwrap();
+            (value, state.tsc_khz)
+        };
+        let ((target, khz), (source, _)) = (tsc(&again), tsc(&here));
+        let apart = target.abs_diff(source) / u64::from(khz / 1000);
+        assert!(apart < 50_000, "{vcpu}: the two counters are {apart} µs apart");
+    }
+}
+
+#[test]
+fn a_busy_guest_moves_and_finds_its_memory_whole() {
+    for cpus in [1, 2] {
+        let (mut source, token) = boot("memory=8M rate=5000 working_set=4M", cpus);
+        source.resume(token);
+        let last = source.await_beats(3).last().unwrap().0;
+        let token = source.machine.pause().unwrap();
+        let mut target = moved(source, token);
+        let beats = target.await_beats(5);
+        assert!(beats[0].0 > last && beats[0].0 <= last + 3, "{cpus} vCPUs: {last}, then {beats:?}");
+        assert!(beats.iter().all(|beat| beat.1 == 0), "{cpus} vCPUs: {beats:?}");
+        // And on again, from where it has arrived.
+        let token = target.machine.pause().unwrap();
+        let beats = moved(target, token).await_beats(3);
+        assert!(beats.iter().all(|beat| beat.1 == 0), "{cpus} vCPUs: {beats:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_never_ran_moves_too() {
+    let (source, token) = boot("memory=1M duration=1", 2);
+    let target = moved(source, token);
+    assert_eq!(target.exit(), Exit::DebugExit(1));
+}
+
+/// Forgets what goes on while nothing runs: the time.
+fn timeless(sections: &Sections) -> Vec<Section> {
+    const TIMER_COUNT: usize = 0x390;
+    let timeless = |section: &Section| match section.kind.as_str() {
+        "clock" | "pit" | "rtc" => None,
+        "vcpu" => {
+            let mut state: VcpuState = section.open().unwrap();
+            state.msrs.retain(|(index, _)| !matches!(index, 0x10 | 0x6e0));
+            state.tsc_offset = None;
+            state.lapic.0.regs[TIMER_COUNT..TIMER_COUNT + 4].fill(0);
+            Some(Section::of(&section.instance, &state).unwrap())
+        }
+        _ => Some(section.clone()),
+    };
+    sections.iter().filter_map(timeless).collect()
+}
+
+#[test]
+fn what_was_restored_is_saved_again_unchanged() {
+    let (mut source, token) = boot("memory=4M rate=5000", 2);
+    source.resume(token);
+    source.await_beats(2);
+    let _token = source.machine.pause().unwrap();
+    let saved = source.machine.save().unwrap();
+    let mut target = incoming(&source.machine);
+    target.machine.restore(&saved).unwrap();
+    let again = target.machine.save().unwrap();
+    for (one, other) in timeless(&saved).iter().zip(timeless(&again)) {
+        assert_eq!(one.instance, other.instance);
+        if one.kind == "vcpu" {
+            assert_eq!(one.open::<VcpuState>().unwrap(), other.open::<VcpuState>().unwrap());
+        }
+        assert_eq!(*one, other);
+    }
+    assert_eq!(saved.len(), again.len());
+    assert_eq!(source.machine.shape().unwrap(), target.machine.shape().unwrap());
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_refused_in_words() {
+    let (source, _token) = boot("memory=1M", 1);
+    let saved = source.machine.save().unwrap();
+    let all: Vec<_> = saved.iter().cloned().collect();
+    let refused = |sections: Vec<Section>| {
+        let mut target = incoming(&source.machine);
+        let error = target.machine.restore(&Sections::checked(sections).unwrap()).unwrap_err();
+        assert_eq!(target.machine.state(), RunState::Incoming);
+        assert!(target.machine.resume(Machine::grant_from_peer()).is_err());
+        error.to_string()
+    };
+    for section in &all {
+        let rest: Vec<_> = all.iter().filter(|s| *s != section).cloned().collect();
+        assert!(refused(rest).contains(&section.instance), "without {}", section.instance);
+    }
+    let stranger = Section { instance: "com2".into(), ..all.last().unwrap().clone() };
+    assert!(refused([all.as_slice(), &[stranger]].concat()).contains("com2"));
+    for at in 0..all.len() {
+        let mut cut = all.clone();
+        if cut[at].payload.pop().is_some() {
+            assert!(refused(cut).contains(&all[at].instance));
+        }
+    }
+}
+
+#[test]
+fn a_hostile_vcpu_state_is_an_error() {
+    let (source, _token) = boot("memory=1M", 1);
+    let saved = source.machine.save().unwrap();
+    let state: VcpuState = saved.open("vcpu0").unwrap();
+    let with = |change: &dyn Fn(&mut VcpuState)| {
+        let mut changed = state.clone();
+        change(&mut changed);
+        let sections = saved.iter().filter(|s| s.kind != "vcpu").cloned();
+        let sections = sections.chain([Section::of("vcpu0", &changed).unwrap()]);
+        let mut target = incoming(&source.machine);
+        target.machine.restore(&Sections::checked(sections.collect()).unwrap()).unwrap_err().to_string()
+    };
+    assert!(with(&|s| s.msrs.push((0xdead_beef, 1))).contains("MSR 0xdeadbeef"));
+    assert!(with(&|s| s.xsave.resize(1 << 18, 0)).contains("XSAVE"));
+    assert!(with(&|s| s.cpuid.resize(300, s.cpuid[0])).contains("CPUID"));
+    assert!(with(&|s| s.events.0.flags = !0).contains("flags"));
+    assert!(with(&|s| s.sregs.0.cr0 = !0).contains("SREGS"));
+    assert!(with(&|s| s.mp_state = 99).contains("MP_STATE"));
+    assert!(with(&|s| s.xcrs.0.nr_xcrs = u32::MAX).contains("XCRS"));
+}
+
+#[test]
+fn a_state_is_taken_once_and_only_by_a_machine_made_for_it() {
+    let (mut source, _token) = boot("memory=1M", 1);
+    let saved = source.machine.save().unwrap();
+    assert!(matches!(source.machine.restore(&saved), Err(MachineError::WrongState { .. })));
+    let mut target = incoming(&source.machine);
+    target.machine.restore(&saved).unwrap();
+    assert!(matches!(target.machine.restore(&saved), Err(MachineError::WrongState { .. })));
+    let missing = incoming(&source.machine).machine.restore(&Sections::default());
+    assert!(matches!(missing, Err(MachineError::State(StateError::Missing { .. }))));
+}
+
+#[test]
+fn a_machine_of_our_own_is_never_refused_and_a_foreign_one_with_every_reason() {
+    let (source, _token) = boot("memory=1M", 2);
+    let shape = source.machine.shape().unwrap();
+    assert_eq!(Machine::refusals(&shape), Vec::<String>::new());
+
+    let mut foreign = shape.clone();
+    foreign.memory.regions[0].bytes = 3 << 30;
+    foreign.memory.regions.push(Region { gpa: 4 << 30, bytes: 1 << 41 });
+    foreign.devices[0].version = 99;
+    foreign.devices[1].kind = "floppy".into();
+    foreign.cpus.msrs.push(0xdead_beef);
+    foreign.cpus.xsave_bytes = 1 << 20;
+    foreign.cpus.tsc_khz = 1000;
+    let leaf7 = foreign.cpus.cpuid.iter_mut().find(|e| e.function == 7 && e.index == 0).unwrap();
+    leaf7.registers[1] |= 1 << 16;
+    let reasons = Machine::refusals(&foreign).join("\n");
+    for part in ["of memory, this host", "version 99", "floppy", "0xdeadbeef", "XSAVE", "CPU feature avx512f", "kHz"] {
+        assert!(reasons.contains(part), "no '{part}' in: {reasons}");
+    }
+}

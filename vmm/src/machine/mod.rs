@@ -1,0 +1,270 @@
+//! The machine: a VM with its memory, vCPUs and devices, that runs only for whoever holds the token.
+//!
+//! Glue: it knows who is asked in which order, and nothing of how they do it. `build` makes it, `wiring` lists the
+//! devices, `save` has its state, `refusals` tells a source why its guest cannot come here.
+
+#[cfg(test)]
+mod bench;
+mod build;
+mod features;
+#[cfg(test)]
+mod features_test;
+#[cfg(test)]
+mod machine_test;
+mod refusals;
+mod save;
+#[cfg(test)]
+mod tracking_test;
+mod wiring;
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use godwit_migration::{
+    host::DirtySource,
+    shape::{CpuShape, CpuidEntry, MachineShape, MemoryShape},
+};
+use kvm_ioctls::VmFd;
+
+use self::{build::Built, wiring::Wiring};
+use crate::{
+    acpi,
+    boot::{self, BootRequest, GuestMemory},
+    config::{IncomingConfig, MachineConfig},
+    error::MachineError,
+    event_loop::EventLoop,
+    exit::ExitSender,
+    kvm::KvmError,
+    memory::{self, GuestPages},
+    run_token::RunToken,
+    vcpu::{Vcpu, msrs, state::HostCpu},
+};
+
+/// What a machine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Made for a guest that has not come yet.
+    Incoming,
+    /// Complete, and not running.
+    Paused,
+    /// Running guest code.
+    Running,
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Incoming => "waiting for its guest",
+            Self::Paused => "paused",
+            Self::Running => "running",
+        })
+    }
+}
+
+/// A machine. Dropping it ends its threads; what was handed out of its memory stays valid.
+pub struct Machine {
+    // The order is that of dropping: first whatever runs, then what it runs on.
+    vcpus: Vec<Vcpu>,
+    _events: EventLoop,
+    wiring: Wiring,
+    dirty: Arc<dyn DirtySource>,
+    pages: Arc<GuestPages>,
+    memory: GuestMemory,
+    vm: Arc<VmFd>,
+    state: RunState,
+    /// CPUID of vCPU 0, and the frequency of its TSC in kHz, once there is a guest.
+    cpuid: Vec<CpuidEntry>,
+    tsc_khz: u32,
+}
+
+impl Machine {
+    /// Makes the machine that `config` asks for, its kernel loaded. It does not run yet; the token is the right to
+    /// run it.
+    ///
+    /// # Errors
+    /// [`MachineError`]: which option, file or capability, and what to do.
+    pub fn boot(config: &MachineConfig, exits: ExitSender) -> Result<(Self, RunToken), MachineError> {
+        config.check()?;
+        let shape = memory::shape(config.memory_bytes);
+        let mut built = Built::new(&shape, config.cpus, &config.serial, config.dirty)?;
+        let rsdp = acpi::write_tables(&built.memory, config.cpus, &built.wiring.windows)?;
+        let request = BootRequest {
+            kernel: &config.kernel,
+            initrd: config.initrd.as_deref(),
+            cmdline: &config.cmdline,
+            rsdp,
+        };
+        let entry = boot::load(&built.memory, &request)?;
+        built.set_cpuid()?;
+        let cpuid = built.cpuids.first().cloned().unwrap_or_default();
+        let mut tsc_khz = 0;
+        if let Some(vcpu) = built.vcpus.first() {
+            entry.apply(vcpu, &built.memory)?;
+            tsc_khz = vcpu.get_tsc_khz().map_err(KvmError::call("KVM_GET_TSC_KHZ"))?;
+        }
+        let mut machine = Self::of(built, RunState::Paused, &exits)?;
+        machine.cpuid = cpuid;
+        machine.tsc_khz = tsc_khz;
+        Ok((machine, RunToken::issue()))
+    }
+
+    /// Makes a machine of the shape that a source announced, without its content and without the right to run.
+    ///
+    /// # Errors
+    /// [`MachineError::Shape`] for a shape that this build does not make, or as [`Machine::boot`].
+    pub fn for_incoming(
+        shape: &MachineShape,
+        config: &IncomingConfig,
+        exits: ExitSender,
+    ) -> Result<Self, MachineError> {
+        shape.check().map_err(MachineError::Shape)?;
+        check_layout(&shape.memory)?;
+        if shape.devices.iter().map(|d| d.instance.as_str()).ne(wiring::INSTANCES) {
+            return Err(MachineError::Shape(refusals::devices_differ(&shape.devices)));
+        }
+        let built = Built::new(&shape.memory, shape.cpus.count, &config.serial, config.dirty)?;
+        Self::of(built, RunState::Incoming, &exits)
+    }
+
+    /// Why a guest of that shape cannot run on this host: every reason, in words. Empty when it can.
+    #[must_use]
+    pub fn refusals(shape: &MachineShape) -> Vec<String> {
+        refusals::of(shape)
+    }
+
+    fn of(mut built: Built, state: RunState, exits: &ExitSender) -> Result<Self, MachineError> {
+        let threads = built.start(exits)?;
+        let pages = built.pages();
+        Ok(Self {
+            vcpus: threads.vcpus,
+            _events: threads.events,
+            wiring: built.wiring,
+            dirty: built.dirty,
+            pages,
+            memory: built.memory,
+            vm: built.vm,
+            state,
+            cpuid: Vec::new(),
+            tsc_khz: 0,
+        })
+    }
+
+    /// What a target must offer to take this machine's guest. Finds out, the first time in this process, which MSRs
+    /// the host's KVM can carry.
+    ///
+    /// # Errors
+    /// Where KVM cannot be asked.
+    pub fn shape(&self) -> Result<MachineShape, MachineError> {
+        let cpus = CpuShape {
+            count: self.cpus(),
+            cpuid: self.cpuid.clone(),
+            msrs: msrs::travelling()?.to_vec(),
+            tsc_khz: self.tsc_khz,
+            xsave_bytes: HostCpu::of(&self.vm).xsave_bytes as u32,
+        };
+        Ok(MachineShape { memory: memory::shape_of(&self.memory), cpus, devices: self.wiring.shape() })
+    }
+
+    /// The right to run a guest whose source has given up its own: for a target that received `Go`, and nobody else.
+    pub fn grant_from_peer() -> RunToken {
+        RunToken::issue()
+    }
+
+    /// Runs the guest.
+    ///
+    /// # Errors
+    /// The token back, and why it does not run.
+    pub fn resume(&mut self, token: RunToken) -> Result<(), (RunToken, MachineError)> {
+        match self.try_resume() {
+            Ok(()) => {
+                self.state = RunState::Running;
+                drop(token);
+                Ok(())
+            }
+            Err(error) => Err((token, error)),
+        }
+    }
+
+    fn try_resume(&self) -> Result<(), MachineError> {
+        self.expect(RunState::Paused, "run")?;
+        self.wiring.each(|device| {
+            device.resume();
+            Ok::<_, MachineError>(())
+        })?;
+        self.vcpus.iter().try_for_each(Vcpu::resume)
+    }
+
+    /// Stops the guest. When this returns, neither a vCPU nor a device touches guest memory.
+    ///
+    /// # Errors
+    /// [`MachineError::WrongState`] when it does not run.
+    pub fn pause(&mut self) -> Result<RunToken, MachineError> {
+        self.expect(RunState::Running, "be paused")?;
+        let answers: Vec<_> = self.vcpus.iter().map(Vcpu::pause).collect::<Result<_, _>>()?;
+        for (vcpu, answer) in self.vcpus.iter().zip(&answers) {
+            vcpu.answer(answer)?;
+        }
+        self.wiring.each(|device| {
+            device.pause();
+            Ok::<_, MachineError>(())
+        })?;
+        self.state = RunState::Paused;
+        Ok(RunToken::issue())
+    }
+
+    /// The guest's pages, to be sent or filled.
+    #[must_use]
+    pub fn pages(&self) -> Arc<GuestPages> {
+        Arc::clone(&self.pages)
+    }
+
+    /// The guest's dirty tracking.
+    #[must_use]
+    pub fn dirty(&self) -> Arc<dyn DirtySource> {
+        Arc::clone(&self.dirty)
+    }
+
+    /// Presses the power button. What the guest makes of it is its own business.
+    pub fn power_button(&self) {
+        self.wiring.power.lock().unwrap_or_else(PoisonError::into_inner).press_power_button();
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        self.state
+    }
+
+    /// Guest memory in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        memory::shape_of(&self.memory).bytes()
+    }
+
+    /// Number of vCPUs.
+    #[must_use]
+    pub fn cpus(&self) -> u8 {
+        self.vcpus.len() as u8
+    }
+
+    /// Waits until the console has taken what the guest wrote; whether it did within `timeout`. Before the process
+    /// ends.
+    pub fn flush_console(&self, timeout: Duration) -> bool {
+        self.wiring.console.flush(timeout)
+    }
+
+    fn expect(&self, state: RunState, wanted: &'static str) -> Result<(), MachineError> {
+        if self.state == state { Ok(()) } else { Err(MachineError::WrongState { wanted, is: self.state }) }
+    }
+}
+
+/// Only the layout that this build makes itself: devices and KVM's own pages are in its hole.
+fn check_layout(shape: &MemoryShape) -> Result<(), MachineError> {
+    if *shape == memory::shape(shape.bytes()) {
+        return Ok(());
+    }
+    Err(MachineError::Shape("its memory is laid out in another way than this build does".into()))
+}

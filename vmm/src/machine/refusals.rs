@@ -1,0 +1,138 @@
+//! Why a guest of a given shape cannot run on this host: every reason at once, in words.
+
+use std::fs;
+
+use godwit_devices::Kind;
+use godwit_migration::limits::MAX_REASONS;
+use godwit_migration::shape::{CpuShape, CpuidEntry, DeviceShape, MachineShape};
+use kvm_bindings::{KVM_CAP_TSC_CONTROL, KVM_MAX_CPUID_ENTRIES};
+use kvm_ioctls::Kvm;
+
+use super::{features, wiring};
+use crate::{
+    cpuid::{self, MachineFeatures},
+    kvm::{self, KvmError, sys},
+    memory,
+    vcpu::{msrs, state::shape_entry},
+};
+
+/// KVM takes a TSC frequency this many millionths off the host's as the same (its parameter tsc_tolerance_ppm).
+const TSC_TOLERANCE_PPM: u64 = 250;
+
+/// Every reason, up to [`MAX_REASONS`].
+pub(super) fn of(shape: &MachineShape) -> Vec<String> {
+    if let Err(reason) = shape.check() {
+        // What cannot be at all is not looked at any further.
+        return vec![format!("the guest's machine cannot be: {reason}")];
+    }
+    let mut reasons = Vec::new();
+    memory_reasons(shape, &mut reasons);
+    device_reasons(&shape.devices, &mut reasons);
+    if let Err(error) = cpu_reasons(&shape.cpus, &mut reasons) {
+        reasons.push(error.to_string());
+    }
+    reasons.truncate(MAX_REASONS);
+    reasons
+}
+
+fn memory_reasons(shape: &MachineShape, reasons: &mut Vec<String>) {
+    let wanted = shape.memory.bytes();
+    if shape.memory != memory::shape(wanted) {
+        reasons.push("the guest's memory is laid out in another way than this build does".into());
+    }
+    match available_bytes() {
+        Some(here) if here < wanted => reasons.push(format!(
+            "the guest has {} of memory, this host has {} available",
+            in_units(wanted),
+            in_units(here)
+        )),
+        _ => {}
+    }
+}
+
+/// Memory that this host could still give, swap included; `None` where it does not tell.
+fn available_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    };
+    Some((kib("MemAvailable")? + kib("SwapFree").unwrap_or(0)) << 10)
+}
+
+fn in_units(bytes: u64) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 30) => format!("{} GiB", bytes >> 30),
+        _ if bytes >= 10 << 30 => format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+fn device_reasons(devices: &[DeviceShape], reasons: &mut Vec<String>) {
+    for device in devices {
+        match Kind::named(&device.kind) {
+            None => reasons.push(format!("this build has no device '{}' (the guest's '{}')", device.kind, device.instance)),
+            Some(kind) if !kind.reads(device.version) => reasons.push(format!(
+                "the state of the guest's '{}' ('{}') has version {}, this build reads {} to {}",
+                device.instance, device.kind, device.version, kind.oldest, kind.version
+            )),
+            Some(_) => {}
+        }
+    }
+    if devices.iter().map(|d| d.instance.as_str()).ne(wiring::INSTANCES) {
+        reasons.push(devices_differ(devices));
+    }
+}
+
+/// In words: the guest's devices are not those of a machine of this build.
+pub(super) fn devices_differ(guest: &[DeviceShape]) -> String {
+    let names: Vec<_> = guest.iter().map(|d| d.instance.as_str()).collect();
+    let here = wiring::INSTANCES.join(", ");
+    format!("the guest has the devices {}; a machine of this build has {here}", names.join(", "))
+}
+
+fn cpu_reasons(cpus: &CpuShape, reasons: &mut Vec<String>) -> Result<(), KvmError> {
+    let kvm = kvm::open()?;
+    if usize::from(cpus.count) > kvm.get_max_vcpus() {
+        reasons.push(format!("the guest has {} vCPUs, this host's KVM makes {}", cpus.count, kvm.get_max_vcpus()));
+    }
+    let vm = kvm.create_vm().map_err(KvmError::call("KVM_CREATE_VM"))?;
+    let vcpu = vm.create_vcpu(0).map_err(KvmError::call("KVM_CREATE_VCPU"))?;
+    let xsave_bytes = sys::xsave_bytes(&vm);
+    if cpus.xsave_bytes as usize > xsave_bytes {
+        let wanted = cpus.xsave_bytes;
+        reasons.push(format!("the guest's XSAVE area has {wanted} bytes, this host's has {xsave_bytes}"));
+    }
+    let tsc_khz = vcpu.get_tsc_khz().map_err(KvmError::call("KVM_GET_TSC_KHZ"))?;
+    tsc_reasons(&kvm, cpus.tsc_khz, tsc_khz, reasons);
+    let here = msrs::travelling()?;
+    let foreign: Vec<_> = cpus.msrs.iter().filter(|index| !here.contains(index)).map(|i| format!("{i:#x}")).collect();
+    if !foreign.is_empty() {
+        reasons.push(format!("this host's KVM cannot set the guest's MSRs {}", foreign.join(", ")));
+    }
+    match offered(&kvm, tsc_khz, cpus.count) {
+        Ok(offered) => reasons.extend(features::missing(&cpus.cpuid, &offered)),
+        Err(error) => reasons.push(error),
+    }
+    Ok(())
+}
+
+fn tsc_reasons(kvm: &Kvm, guest_khz: u32, host_khz: u32, reasons: &mut Vec<String>) {
+    let apart = u64::from(guest_khz.abs_diff(host_khz));
+    let same = apart * 1_000_000 <= u64::from(host_khz) * TSC_TOLERANCE_PPM;
+    if guest_khz != 0 && !same && kvm.check_extension_raw(KVM_CAP_TSC_CONTROL.into()) <= 0 {
+        reasons.push(format!(
+            "the guest's TSC runs at {guest_khz} kHz, this host's at {host_khz} kHz, and its CPU cannot scale it"
+        ));
+    }
+}
+
+/// CPUID that vCPU 0 of `count` would have in a machine of this build on this host.
+fn offered(kvm: &Kvm, tsc_khz: u32, count: u8) -> Result<Vec<CpuidEntry>, String> {
+    let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
+    let supported = supported.map_err(|errno| KvmError::call("KVM_GET_SUPPORTED_CPUID")(errno).to_string())?;
+    let offers = MachineFeatures { tsc_deadline_timer: true, tsc_khz: Some(tsc_khz) };
+    let machine = cpuid::for_machine(&supported, offers).map_err(|e| e.to_string())?;
+    let first = cpuid::for_vcpu(&machine, 0, count).map_err(|e| e.to_string())?;
+    Ok(first.as_slice().iter().map(shape_entry).collect())
+}

@@ -1,0 +1,155 @@
+//! Which devices a machine has, where they are and which interrupts they raise.
+//!
+//! The one list of devices: a boot and an incoming migration both make the machine from it. Knows nothing of how a
+//! device works. Neighbours: `godwit-devices` for the devices, `boot::layout` for the windows.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use godwit_devices::{
+    BusError, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, Device, GED_GSI, I8042, I8042_BASE,
+    I8042_PORT_COUNT, Irq, MmioBus, POWER_BASE, POWER_PORT_COUNT, PioBus, PioDevice, Power, RTC_BASE,
+    RTC_PORT_COUNT, Rtc, Serial, SerialBackend, Shared, StopLine,
+    serial::{COM1_BASE, COM1_GSI, Output, SERIAL_PORT_COUNT},
+    virtio::{MMIO_WINDOW_BYTES, NOTIFY_OFFSET, Rng, VirtioMmio},
+};
+use godwit_migration::shape::DeviceShape;
+use kvm_ioctls::{IoEventAddress, VmFd};
+
+use crate::{
+    acpi,
+    boot::{GuestMemory, layout},
+    error::MachineError,
+    event_loop::Subscriber,
+    kvm::KvmError,
+};
+
+/// The instances that every machine has, in the order in which they are saved.
+pub(super) const INSTANCES: [&str; 6] = [COM1, KEYBOARD, CLOCK, DEBUG, POWER, RNG];
+const COM1: &str = "com1";
+const KEYBOARD: &str = "i8042";
+const CLOCK: &str = "rtc";
+const DEBUG: &str = "debug-exit";
+const POWER: &str = "power";
+const RNG: &str = "rng0";
+
+/// The devices of a machine, connected.
+pub(super) struct Wiring {
+    /// By port.
+    pub pio: Arc<PioBus>,
+    /// By address.
+    pub mmio: Arc<MmioBus>,
+    /// All of them, in the order in which they are saved.
+    pub devices: Vec<Shared<dyn Device>>,
+    /// What the devices wait for, until the event loop takes it.
+    pub subscribers: Vec<Subscriber>,
+    /// The virtio windows, for the ACPI tables.
+    pub windows: Vec<acpi::MmioDevice>,
+    /// The one with the power button.
+    pub power: Shared<Power>,
+    /// The console's output, to be flushed before the process ends.
+    pub console: Output,
+    /// Where devices ask for the end of the run.
+    pub stop: StopLine,
+}
+
+/// For `map_err`: a device that cannot be made.
+fn failed<E: std::fmt::Display>(device: &'static str) -> impl Fn(E) -> MachineError {
+    move |error| MachineError::Device { device, reason: error.to_string() }
+}
+
+/// Devices under construction.
+struct Bench<'a> {
+    vm: &'a VmFd,
+    pio: PioBus,
+    mmio: MmioBus,
+    devices: Vec<Shared<dyn Device>>,
+    subscribers: Vec<Subscriber>,
+    windows: Vec<acpi::MmioDevice>,
+}
+
+impl Bench<'_> {
+    /// A new interrupt line, connected to `gsi`.
+    fn irq(&self, device: &'static str, gsi: u32) -> Result<Irq, MachineError> {
+        let irq = Irq::new().map_err(failed::<io::Error>(device))?;
+        self.vm.register_irqfd(irq.event(), gsi).map_err(KvmError::call("KVM_IRQFD"))?;
+        Ok(irq)
+    }
+
+    /// Puts a device at `count` ports from `base`.
+    fn ports<D>(&mut self, name: &'static str, base: u16, count: u16, device: D) -> Result<Shared<D>, MachineError>
+    where
+        D: PioDevice + Device + 'static,
+    {
+        let device = Arc::new(Mutex::new(device));
+        let on_bus: Shared<dyn PioDevice> = device.clone();
+        self.pio.insert(base, count, on_bus).map_err(failed::<BusError>(name))?;
+        self.devices.push(device.clone());
+        Ok(device)
+    }
+
+    /// Puts a virtio device into the next window; its queues are notified past the vCPU, by ioeventfd.
+    fn virtio(&mut self, name: &'static str, memory: &GuestMemory, rng: Rng) -> Result<(), MachineError> {
+        let place = self.windows.len();
+        let gsi = *layout::VIRTIO_MMIO_GSIS.get(place).ok_or_else(|| failed(name)("no window is left"))?;
+        let base = layout::VIRTIO_MMIO_BASE + place as u64 * layout::VIRTIO_MMIO_SIZE;
+        let irq = self.irq(name, gsi)?;
+        let device = VirtioMmio::new(name, rng, memory.clone(), irq).map_err(failed::<io::Error>(name))?;
+        for (queue, event) in device.notifiers() {
+            let address = IoEventAddress::Mmio(base + NOTIFY_OFFSET);
+            self.vm.register_ioevent(event, &address, queue).map_err(KvmError::call("KVM_IOEVENTFD"))?;
+        }
+        let device = Arc::new(Mutex::new(device));
+        self.mmio.insert(base, MMIO_WINDOW_BYTES, device.clone()).map_err(failed::<BusError>(name))?;
+        self.devices.push(device.clone());
+        self.subscribers.push(Box::new(device));
+        self.windows.push(acpi::MmioDevice { base, size: layout::VIRTIO_MMIO_SIZE, gsi });
+        Ok(())
+    }
+}
+
+impl Wiring {
+    /// Makes all devices of a machine and connects them to `vm`, which has its interrupt controllers.
+    pub(super) fn new(vm: &VmFd, memory: &GuestMemory, serial: &SerialBackend) -> Result<Self, MachineError> {
+        let stop = StopLine::new().map_err(failed::<io::Error>("stop"))?;
+        let mut bench = Bench {
+            vm,
+            pio: PioBus::default(),
+            mmio: MmioBus::default(),
+            devices: Vec::new(),
+            subscribers: Vec::new(),
+            windows: Vec::new(),
+        };
+        let irq = bench.irq(COM1, COM1_GSI)?;
+        let com1 = Serial::new(COM1, irq, serial, stop.clone()).map_err(failed(COM1))?;
+        let console = com1.output();
+        let com1 = bench.ports(COM1, COM1_BASE, SERIAL_PORT_COUNT, com1)?;
+        bench.subscribers.push(Box::new(com1));
+        bench.ports(KEYBOARD, I8042_BASE, I8042_PORT_COUNT, I8042::new(KEYBOARD, stop.clone()))?;
+        bench.ports(CLOCK, RTC_BASE, RTC_PORT_COUNT, Rtc::of_host(CLOCK))?;
+        let debug_exit = DebugExit::new(DEBUG, stop.clone());
+        bench.ports(DEBUG, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, debug_exit)?;
+        let irq = bench.irq(POWER, GED_GSI)?;
+        let power = bench.ports(POWER, POWER_BASE, POWER_PORT_COUNT, Power::new(POWER, irq, stop.clone()))?;
+        bench.virtio(RNG, memory, Rng::new())?;
+        let Bench { pio, mmio, devices, subscribers, windows, .. } = bench;
+        Ok(Self { pio: Arc::new(pio), mmio: Arc::new(mmio), devices, subscribers, windows, power, console, stop })
+    }
+
+    /// Runs `each` on every device in turn, and stops at the first error.
+    pub(super) fn each<E>(&self, mut each: impl FnMut(&mut dyn Device) -> Result<(), E>) -> Result<(), E> {
+        self.devices.iter().try_for_each(|d| each(&mut *d.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What the devices are.
+    pub(super) fn shape(&self) -> Vec<DeviceShape> {
+        let shape = |device: &Shared<dyn Device>| {
+            let device = device.lock().unwrap_or_else(PoisonError::into_inner);
+            let (instance, kind) = (device.instance().to_owned(), device.kind().to_owned());
+            DeviceShape { instance, kind, version: device.version() }
+        };
+        self.devices.iter().map(shape).collect()
+    }
+}

@@ -1,0 +1,60 @@
+//! Guest memory: anonymous mappings around the hole below 4 GiB, and their pages as the migration engine numbers
+//! them.
+//!
+//! It never looks at what the guest keeps in its memory. Neighbours: `crate::dirty` makes slots of the regions;
+//! boot and the devices write through vm-memory, which marks what they write; the lanes use [`GuestPages`].
+
+mod pages;
+#[cfg(test)]
+mod pages_test;
+mod sys;
+mod touched;
+
+use godwit_migration::shape::{MemoryShape, Region};
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap,
+    bitmap::{AtomicBitmap, NewBitmap},
+    mmap::MmapRegionBuilder,
+};
+
+use crate::{
+    boot::{GuestMemory, layout},
+    error::MachineError,
+};
+
+pub use pages::GuestPages;
+
+/// The regions of a guest with `bytes` of memory: below the hole first, what is left above 4 GiB.
+pub(crate) fn shape(bytes: u64) -> MemoryShape {
+    let low = bytes.min(layout::MMIO_HOLE_START);
+    let mut regions = vec![Region { gpa: 0, bytes: low }];
+    if bytes > low {
+        regions.push(Region { gpa: layout::MMIO_HOLE_END, bytes: bytes - low });
+    }
+    MemoryShape { regions }
+}
+
+/// Makes memory of that shape. Nothing of it is populated.
+pub(crate) fn allocate(shape: &MemoryShape) -> Result<GuestMemory, MachineError> {
+    let mut regions = Vec::with_capacity(shape.regions.len());
+    for region in &shape.regions {
+        let failed = |source| MachineError::Memory { bytes: shape.bytes(), source };
+        let length = usize::try_from(region.bytes)
+            .map_err(|_| failed(std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
+        let mapping = MmapRegionBuilder::new_with_bitmap(length, AtomicBitmap::with_len(length))
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+            .build()
+            .map_err(|e| failed(std::io::Error::other(e)))?;
+        sys::advise(&mapping);
+        let placed = GuestRegionMmap::new(mapping, GuestAddress(region.gpa));
+        regions.push(placed.ok_or_else(|| MachineError::Shape(format!("no memory can be at {:#x}", region.gpa)))?);
+    }
+    GuestMemory::from_regions(regions).map_err(|e| MachineError::Shape(e.to_string()))
+}
+
+/// The regions that `memory` has.
+pub(crate) fn shape_of(memory: &GuestMemory) -> MemoryShape {
+    let regions = memory.iter().map(|r| Region { gpa: r.start_addr().0, bytes: r.len() }).collect();
+    MemoryShape { regions }
+}

@@ -1,0 +1,52 @@
+//! Copies in and out of guest memory through raw pointers: never a reference, because the guest writes meanwhile.
+
+use std::{io, ptr};
+
+use godwit_migration::{host::PageBytes, limits::PAGE_BYTES};
+use vm_memory::{bitmap::AtomicBitmap, mmap::MmapRegion};
+
+/// Asks for huge pages, and to keep the guest out of core dumps. Advice only: a host that declines is as good.
+pub(super) fn advise(mapping: &MmapRegion<AtomicBitmap>) {
+    for advice in [libc::MADV_HUGEPAGE, libc::MADV_DONTDUMP] {
+        // SAFETY: neither advice changes what the mapping holds.
+        unsafe { libc::madvise(mapping.as_ptr().cast(), mapping.size(), advice) };
+    }
+}
+
+/// Offset of page `index` of the mapping.
+fn offset_of(mapping: &MmapRegion<AtomicBitmap>, index: u32) -> usize {
+    let offset = index as usize * PAGE_BYTES;
+    assert!(offset + PAGE_BYTES <= mapping.size(), "page {index} is not in this region");
+    offset
+}
+
+/// Copies page `index` of the mapping out.
+pub(super) fn read_page(mapping: &MmapRegion<AtomicBitmap>, index: u32, into: &mut PageBytes) {
+    let offset = offset_of(mapping, index);
+    // SAFETY: the page is inside the mapping, which lives as long as the borrow. The guest may write meanwhile: no
+    // reference to guest memory is made, and a torn copy is what the caller expects.
+    unsafe { ptr::copy_nonoverlapping(mapping.as_ptr().add(offset), into.as_mut_ptr(), PAGE_BYTES) };
+}
+
+/// Copies page `index` of the mapping in.
+pub(super) fn write_page(mapping: &MmapRegion<AtomicBitmap>, index: u32, bytes: &PageBytes) {
+    let offset = offset_of(mapping, index);
+    // SAFETY: the page is inside the mapping, which lives as long as the borrow, and no reference to guest memory
+    // exists anywhere.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.as_ptr().add(offset), PAGE_BYTES) };
+}
+
+/// Fills page `index` of the mapping with zeros.
+pub(super) fn zero_page(mapping: &MmapRegion<AtomicBitmap>, index: u32) {
+    let offset = offset_of(mapping, index);
+    // SAFETY: as for `write_page`.
+    unsafe { ptr::write_bytes(mapping.as_ptr().add(offset), 0, PAGE_BYTES) };
+}
+
+/// Reads `words` of this process's page map from the page at `address` on.
+pub(super) fn page_map(map: &std::fs::File, address: usize, words: &mut [u64]) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    // SAFETY: integers may be seen as bytes, as many as they have.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words)) };
+    map.read_exact_at(bytes, (address / PAGE_BYTES * size_of::<u64>()) as u64)
+}

@@ -1,0 +1,116 @@
+//! The kick: how a thread is brought out of KVM_RUN, and the parts of `kvm_run` that kvm-ioctls leaves out.
+//!
+//! A signal alone can come just before KVM_RUN and be lost. So its handler, on the vCPU's own thread, sets
+//! `immediate_exit`, which makes the next KVM_RUN return at once; the thread clears it before it looks for commands.
+
+use std::{
+    cell::Cell,
+    ptr,
+    sync::OnceLock,
+    thread::JoinHandle,
+};
+
+use kvm_bindings::{
+    KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_INTERNAL_ERROR_EMULATION, KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
+    kvm_run,
+};
+use kvm_ioctls::VcpuFd;
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
+
+use crate::{error::MachineError, kvm::KvmError};
+
+thread_local! {
+    /// `immediate_exit` of the vCPU that this thread runs. Needs neither initialisation nor destructor, so that the
+    /// signal handler may use it at any time.
+    static IMMEDIATE_EXIT: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
+}
+
+extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    let flag = IMMEDIATE_EXIT.get();
+    if !flag.is_null() {
+        // SAFETY: non-null only between `Kickable::new` and its drop, while the mapping is there.
+        unsafe { flag.write_volatile(1) };
+    }
+}
+
+/// Installs the signal handler of the kick, once in a process.
+pub(super) fn install_kick() -> Result<(), MachineError> {
+    static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| register_signal_handler(SIGRTMIN(), on_kick).map_err(|e| e.errno()));
+    installed.map_err(|errno| {
+        let source = std::io::Error::from_raw_os_error(errno);
+        MachineError::Kvm(KvmError::Call { what: "installing the handler of the vCPU kick", source })
+    })
+}
+
+/// Sends the kick. A thread that has ended takes no notice.
+pub(super) fn kick(thread: &JoinHandle<()>) {
+    // The only possible error is a thread that ended.
+    let _ = thread.kill(SIGRTMIN());
+}
+
+/// While it lives, a kick of this thread makes KVM_RUN of its vCPU return.
+pub(super) struct Kickable;
+
+impl Kickable {
+    /// For the vCPU that the calling thread owns. Drop it before the vCPU.
+    pub(super) fn new(vcpu: &mut VcpuFd) -> Self {
+        IMMEDIATE_EXIT.set(&raw mut vcpu.get_kvm_run().immediate_exit);
+        Self
+    }
+}
+
+impl Drop for Kickable {
+    fn drop(&mut self) {
+        IMMEDIATE_EXIT.set(ptr::null_mut());
+    }
+}
+
+/// A port access that waits to be carried out: `count` times `width` bytes at one port.
+pub(super) struct PortIo<'a> {
+    /// The port.
+    pub port: u16,
+    /// Bytes of one access: 1, 2 or 4.
+    pub width: usize,
+    /// Whether the guest writes.
+    pub out: bool,
+    /// The bytes, to be read or filled.
+    pub data: &'a mut [u8],
+}
+
+/// The port access of the last exit; `None` if that was no such exit. `run_bytes` is the size of the `kvm_run`
+/// mapping.
+pub(super) fn port_io(vcpu: &mut VcpuFd, run_bytes: usize) -> Option<PortIo<'_>> {
+    let run: *mut kvm_run = vcpu.get_kvm_run();
+    // SAFETY: the pointer was a reference a line ago; this thread alone uses the mapping until the next KVM_RUN.
+    let (reason, io) = unsafe { ((*run).exit_reason, (*run).__bindgen_anon_1.io) };
+    let bytes = usize::from(io.size).checked_mul(usize::try_from(io.count).ok()?)?;
+    let start = usize::try_from(io.data_offset).ok()?;
+    if reason != KVM_EXIT_IO || io.size == 0 || start.checked_add(bytes)? > run_bytes {
+        return None;
+    }
+    // SAFETY: inside the mapping, as was just checked, and outside the structure itself, as KVM places it; the
+    // borrow of `vcpu` keeps everybody else away.
+    let data = unsafe { std::slice::from_raw_parts_mut(run.cast::<u8>().add(start), bytes) };
+    Some(PortIo { port: io.port, width: io.size.into(), out: u32::from(io.direction) == KVM_EXIT_IO_OUT, data })
+}
+
+/// What KVM said about an internal error: the sub-error, and for a failed emulation the instruction's bytes.
+pub(super) fn internal_error(vcpu: &mut VcpuFd) -> String {
+    let run = vcpu.get_kvm_run();
+    // SAFETY: all members of the union are plain integers.
+    let (error, emulation) = unsafe { (run.__bindgen_anon_1.internal, run.__bindgen_anon_1.emulation_failure) };
+    if error.suberror != KVM_INTERNAL_ERROR_EMULATION {
+        let data = &error.data[..(error.ndata as usize).min(error.data.len())];
+        return format!("internal error {} with data {data:#x?}", error.suberror);
+    }
+    let flag = u64::from(KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
+    let mut text = "internal error 1: an instruction could not be emulated".to_owned();
+    if emulation.ndata >= 1 && emulation.flags & flag != 0 {
+        // SAFETY: the flag says that this member is the one that was filled.
+        let instruction = unsafe { emulation.__bindgen_anon_1.__bindgen_anon_1 };
+        let size = usize::from(instruction.insn_size).min(instruction.insn_bytes.len());
+        text += &format!(", its bytes are {:02x?}", &instruction.insn_bytes[..size]);
+    }
+    text
+}

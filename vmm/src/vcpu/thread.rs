@@ -1,0 +1,92 @@
+//! A vCPU's thread: paused or running, each a function that returns what comes next.
+//!
+//! Commands are looked for only after KVM_RUN was interrupted. By then KVM has completed the port or memory access
+//! of the last exit (it does so on entry, before it looks at `immediate_exit`), so a paused vCPU owes nothing.
+
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use super::{
+    Command,
+    run::{Runner, Step},
+};
+use crate::exit::{Exit, ExitSender};
+
+/// What the thread does next.
+enum Next {
+    Paused,
+    Running,
+    End,
+}
+
+/// Body of the thread.
+pub(super) fn main(mut runner: Runner, commands: &Receiver<Command>) {
+    let _report = ReportPanic { id: runner.id(), exits: runner.exits() };
+    let kickable = runner.kickable();
+    let mut next = Next::Paused;
+    loop {
+        next = match next {
+            Next::Paused => paused(&mut runner, commands),
+            Next::Running => running(&mut runner, commands),
+            Next::End => break,
+        };
+    }
+    drop(kickable);
+}
+
+/// Waits for commands.
+fn paused(runner: &mut Runner, commands: &Receiver<Command>) -> Next {
+    // A closed channel means that the machine is gone.
+    commands.recv().map_or(Next::End, |command| obey(runner, command, Next::Paused))
+}
+
+/// Runs guest code until there is a command or the run is over.
+fn running(runner: &mut Runner, commands: &Receiver<Command>) -> Next {
+    loop {
+        match runner.step() {
+            Step::Again => {}
+            Step::Over => {
+                runner.complete();
+                return Next::Paused;
+            }
+            Step::Interrupted => match commands.try_recv() {
+                Ok(command) => match obey(runner, command, Next::Running) {
+                    Next::Running => {}
+                    next => return next,
+                },
+                Err(TryRecvError::Disconnected) => return Next::End,
+                Err(TryRecvError::Empty) => {}
+            },
+        }
+    }
+}
+
+fn obey(runner: &mut Runner, command: Command, now: Next) -> Next {
+    // Whoever asked may have gone; then the answer is of no interest.
+    match command {
+        Command::Resume => {
+            runner.mention_pause();
+            return Next::Running;
+        }
+        Command::Pause(answer) => {
+            let _ = answer.send(());
+            return Next::Paused;
+        }
+        Command::Save(answer) => drop(answer.send(runner.save())),
+        Command::Restore(state, context, answer) => drop(answer.send(runner.restore(*state, &context))),
+    }
+    now
+}
+
+/// Reports a panic of the thread that holds it: the guest would hang silently.
+struct ReportPanic {
+    id: u8,
+    exits: ExitSender,
+}
+
+impl Drop for ReportPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.exits.send(Exit::VmmFailed(format!("the thread of vCPU {} panicked", self.id)));
+        }
+    }
+}
