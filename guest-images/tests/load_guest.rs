@@ -138,6 +138,9 @@ fn refuses_what_cannot_be() {
         assert!(text.starts_with("ERROR ") && text.contains(named), "{text}");
         assert_eq!(status, ERROR, "{command_line}");
     }
+    let (lines, status) = run(MICROVM, 1, &"pci=off ".repeat(300));
+    let refusal = LoadLine::Failed("ERROR the command line must be UTF-8 of at most 2047 bytes".into());
+    assert_eq!((&lines[..], status), (&[refusal][..], ERROR));
 }
 
 #[test]

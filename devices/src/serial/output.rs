@@ -5,6 +5,9 @@
 //! comes back sees the latest [`BUFFER_BYTES`]. A blocking thread, because a terminal shares its non-blocking flag
 //! with every process that has it open. Neighbour: [`super`] opens the sinks.
 
+#[cfg(test)]
+mod output_test;
+
 use std::{
     collections::VecDeque,
     fs::File,

@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{Read, Write, pipe},
+    net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     sync::{
@@ -253,6 +254,14 @@ fn a_client_sees_what_it_missed_types_and_may_be_followed_by_another() {
     assert_eq!(bench.drain(), b"me too");
     bench.print(b"welcome");
     assert_reads(&mut second, b"welcome");
+
+    drop(second);
+    bench.turn();
+    bench.print(b"kept");
+    assert!(!bench.flush(), "nobody is there to read it");
+    let mut third = UnixStream::connect(&path).unwrap();
+    bench.turn();
+    assert_reads(&mut third, b"kept");
 }
 
 #[test]
@@ -262,13 +271,15 @@ fn a_client_that_never_reads_stalls_nobody_and_the_latest_output_wins() {
     let mut client = UnixStream::connect(&path).unwrap();
     bench.turn();
     let output = bench.port.lock().unwrap().output();
+    // Fills the socket's buffers until the thread is stuck in a write.
+    let filled = (1..1_000).find(|_| {
+        output.push(&[b'.'; 4096]);
+        !output.flush(Duration::from_millis(50))
+    });
     let start = Instant::now();
-    for block in 0..256_u32 {
-        output.push(&[block as u8; 4096]);
-    }
+    (0..256).for_each(|_| output.push(&[b'-'; 4096]));
     output.push(b"the end");
     assert!(start.elapsed() < PATIENCE);
-    assert!(!output.flush(Duration::from_millis(1)), "there is no way to have written it all");
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut seen = Vec::new();
     let mut part = [0; 4096];
@@ -276,8 +287,36 @@ fn a_client_that_never_reads_stalls_nobody_and_the_latest_output_wins() {
         let len = client.read(&mut part).unwrap();
         seen.extend(&part[..len]);
     }
-    assert!(seen.len() >= BUFFER_BYTES && seen.len() < 256 * 4096, "{} bytes", seen.len());
+    let filled = filled.expect("a socket's buffers have an end") * 4096;
+    assert!(
+        (BUFFER_BYTES..=filled + BUFFER_BYTES).contains(&seen.len()),
+        "{} bytes after {filled}",
+        seen.len()
+    );
     assert!(output.flush(PATIENCE));
+}
+
+#[test]
+fn a_client_that_neither_reads_nor_types_any_more_makes_room_for_the_next() {
+    let path = fresh_path("stuck");
+    let mut bench = socket_bench(&path);
+    let first = UnixStream::connect(&path).unwrap();
+    bench.turn();
+    let output = bench.port.lock().unwrap().output();
+    while output.flush(Duration::from_millis(50)) {
+        output.push(&[b'.'; BUFFER_BYTES]);
+    }
+    // The thread sits in a write to it now; it says that it will not type, and still does not read.
+    first.shutdown(Shutdown::Write).unwrap();
+    bench.turn();
+    let mut second = UnixStream::connect(&path).unwrap();
+    bench.turn();
+    output.push(&[b'+'; BUFFER_BYTES]);
+    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut part = [0; 4096];
+    while !part.contains(&b'+') {
+        assert_ne!(second.read(&mut part).unwrap(), 0);
+    }
 }
 
 #[test]

@@ -69,7 +69,11 @@ fn child(mode: &str) {
     std::io::stdin().read_line(&mut String::new()).unwrap();
     match mode {
         "drop" => drop(raw),
-        "panic" => panic!("as asked"),
+        "panic" => {
+            // As if another thread held it: unwinding alone must not be what restores.
+            mem::forget(raw);
+            panic!("as asked");
+        }
         "abort" => std::process::abort(),
         _ => {
             // SAFETY: raise takes any signal.

@@ -142,16 +142,13 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         self.queues.iter_mut().for_each(|slot| *slot = QueueSlot::new(slot.max_size()));
     }
 
-    /// The driver's write to the status register: it may add bits, or reset everything by zero (§3.1.1).
+    /// The driver's write to the status register: it adds bits, never takes one back, or resets everything
+    /// by zero (§2.1.1, §3.1.1).
     fn set_status(&mut self, value: u32) {
         if value == 0 {
             return self.reset();
         }
-        let kept = self.status & !NEEDS_RESET;
         let added = value & STATUS_BITS & !NEEDS_RESET & !self.status;
-        if value & kept != kept {
-            return;
-        }
         self.status |= added & (ACKNOWLEDGE | DRIVER | FAILED);
         if added & FEATURES_OK != 0 && self.features_fit(self.driver_features) {
             self.status |= FEATURES_OK;

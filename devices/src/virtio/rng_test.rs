@@ -29,6 +29,7 @@ const USED_EVENT: u64 = AVAIL_RING + 2 * SIZE as u64;
 const USED: u64 = 0x3000;
 const USED_INDEX: u64 = USED + 2;
 const USED_RING: u64 = USED + 4;
+const AVAIL_EVENT: u64 = USED_RING + 8 * SIZE as u64;
 const BUFFER: u64 = 0x1_0000;
 
 /// Address, length, flags and next of a descriptor.
@@ -177,6 +178,18 @@ fn with_event_idx_the_driver_says_when_it_wants_an_interrupt() {
 }
 
 #[test]
+fn a_full_ring_is_served_and_the_driver_asked_to_notify_of_the_next() {
+    for features in [0, F_EVENT_IDX] {
+        let mut ready = ready(features);
+        (0..SIZE).for_each(|_| ready.offer(&[(BUFFER, 8, WRITE, 0)]));
+        ready.turn();
+        assert_eq!(ready.used(), SIZE);
+        let expected = if features == 0 { 0 } else { SIZE };
+        assert_eq!((ready.load(USED), ready.load(AVAIL_EVENT)), (0, expected), "flags and event index");
+    }
+}
+
+#[test]
 fn nothing_is_served_while_paused_and_everything_after() {
     let mut ready = ready(0);
     ready.bench.device.pause();
@@ -211,13 +224,14 @@ fn a_request_that_was_never_announced_here_is_served_after_a_move() {
 #[test]
 fn a_broken_chain_stops_the_device_until_its_reset() {
     let far = 1 << 30;
-    let cases: [(&str, &[Described]); 9] = [
+    let cases: [(&str, &[Described]); 10] = [
         ("loop of one", &[(BUFFER, 8, WRITE | NEXT, 0)]),
         ("loop of two", &[(BUFFER, 8, WRITE | NEXT, 1), (BUFFER, 8, WRITE | NEXT, 0)]),
         ("next beyond the table", &[(BUFFER, 8, WRITE | NEXT, SIZE)]),
         ("buffer outside of memory", &[(far, 8, WRITE, 0)]),
         ("buffer across the end of memory", &[((1 << 20) - 4, 8, WRITE, 0)]),
         ("address that wraps", &[(u64::MAX - 3, 8, WRITE, 0)]),
+        ("good buffer before a bad one", &[(BUFFER, 8, WRITE | NEXT, 1), (far, 8, WRITE, 0)]),
         ("empty buffer", &[(BUFFER, 0, WRITE, 0)]),
         ("buffer to read", &[(BUFFER, 8, 0, 0)]),
         ("indirect table outside of memory", &[(far, 32, INDIRECT, 0)]),
@@ -231,8 +245,26 @@ fn a_broken_chain_stops_the_device_until_its_reset() {
         assert_eq!(ready.bytes(BUFFER, 8), [0; 8], "{case}: all or nothing");
         assert!(ready.bench.interrupted());
         assert_eq!(ready.bench.read(INTERRUPT_STATUS), INTERRUPT_CONFIG, "{case}");
+        ready.offer(&[(BUFFER, 8, WRITE, 0)]);
+        ready.bench.write(QUEUE_NOTIFY, 0);
+        ready.turn();
+        assert_eq!(ready.used(), 0, "{case}: nothing is served before the reset");
         ready.bench.write(STATUS, 0);
         assert!(!ready.needs_reset());
+    }
+}
+
+#[test]
+fn an_indirect_table_longer_than_the_queue_stops_the_device() {
+    let table = 0x8000;
+    for (len, stops) in [(SIZE, false), (SIZE + 1, true)] {
+        let mut ready = ready(F_INDIRECT);
+        let descriptors: Vec<Described> =
+            (1..=len).map(|next| (BUFFER, 8, if next < len { WRITE | NEXT } else { WRITE }, next)).collect();
+        ready.describe(table, &descriptors);
+        ready.offer(&[(table, 16 * u32::from(len), INDIRECT, 0)]);
+        ready.turn();
+        assert_eq!((ready.needs_reset(), ready.used()), (stops, u16::from(!stops)), "{len} descriptors");
     }
 }
 

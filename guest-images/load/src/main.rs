@@ -76,7 +76,11 @@ extern "C" fn further_main(_: u64, _: u64, index: u64) -> ! {
 
 /// Settles the job: what is asked, what there is, and whether the one fits the other.
 fn prepare(information: &BootInformation, console: &mut Console) -> Cpus {
-    let parameters = match Parameters::parse(information.command_line()) {
+    let Some(command_line) = information.command_line() else {
+        let most = boot_information::COMMAND_LINE_BYTES - 1;
+        fail(console, format_args!("the command line must be UTF-8 of at most {most} bytes"));
+    };
+    let parameters = match Parameters::parse(command_line) {
         Ok(parameters) => parameters,
         Err(error) => fail(console, format_args!("{error}")),
     };

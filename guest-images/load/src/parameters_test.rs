@@ -71,3 +71,16 @@ fn an_error_names_the_part_and_what_is_legal() {
         assert!(error.to_string().contains(given));
     }
 }
+
+#[test]
+fn the_list_of_names_and_the_manual_are_complete() {
+    let manual = include_str!("../../../docs/load-guest.md");
+    let unknown = Parameters::parse("unknown=1").unwrap_err().legal;
+    let names: Vec<&str> = unknown.split(',').map(str::trim).take_while(|name| !name.contains(' ')).collect();
+    assert_eq!(names.len(), 14);
+    for name in names {
+        let known = Parameters::parse(&format!("{name}=?")).map_err(|error| error.legal.starts_with(name));
+        assert_eq!(known, Err(true), "{name}");
+        assert!(manual.contains(&format!("| `{name}=")), "docs/load-guest.md does not explain {name}");
+    }
+}

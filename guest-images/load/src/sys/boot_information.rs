@@ -7,7 +7,7 @@ use core::ptr::with_exposed_provenance;
 
 use crate::layout::{Range, Ranges};
 
-/// Bytes of the command line that are read; the rest is an error of `parameters`.
+/// Bytes of the longest command line, with the zero byte at its end.
 pub const COMMAND_LINE_BYTES: usize = 2048;
 
 const START_INFO_MAGIC: u32 = 0x336e_c578;
@@ -16,7 +16,6 @@ const RAM: u32 = 1;
 /// The copied facts.
 pub struct BootInformation {
     command_line: [u8; COMMAND_LINE_BYTES],
-    command_line_length: usize,
     /// Usable memory above 1 MiB.
     pub ram: Ranges,
     /// Physical address of ACPI's root pointer, 0 if the VMM named none.
@@ -24,13 +23,10 @@ pub struct BootInformation {
 }
 
 impl BootInformation {
-    /// The command line, up to its first byte that is no UTF-8.
-    pub fn command_line(&self) -> &str {
-        let bytes = &self.command_line[..self.command_line_length];
-        match core::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-        }
+    /// The command line; `None` if it is longer than [`COMMAND_LINE_BYTES`] or no UTF-8.
+    pub fn command_line(&self) -> Option<&str> {
+        let length = self.command_line.iter().position(|&byte| byte == 0)?;
+        core::str::from_utf8(&self.command_line[..length]).ok()
     }
 }
 
@@ -48,12 +44,8 @@ unsafe fn read<T: Copy>(address: u64) -> T {
 /// # Safety
 /// One of the two is what the VMM passed at entry, and the guest has written no memory outside its image.
 pub unsafe fn copy(start_info: u64, zero_page: u64) -> BootInformation {
-    let mut information = BootInformation {
-        command_line: [0; COMMAND_LINE_BYTES],
-        command_line_length: 0,
-        ram: Ranges::default(),
-        rsdp: 0,
-    };
+    let mut information =
+        BootInformation { command_line: [0; COMMAND_LINE_BYTES], ram: Ranges::default(), rsdp: 0 };
     // SAFETY: the caller vouches for the address; the magic number is checked before anything else is believed.
     unsafe {
         if start_info != 0 && read::<u32>(start_info) == START_INFO_MAGIC {
@@ -106,12 +98,11 @@ unsafe fn copy_command_line(information: &mut BootInformation, at: u64) {
     if at == 0 {
         return;
     }
-    for (index, byte) in information.command_line.iter_mut().enumerate() {
+    for (byte, address) in information.command_line.iter_mut().zip(at..) {
         // SAFETY: all bytes before this one were not the end.
-        *byte = unsafe { read(at + index as u64) };
+        *byte = unsafe { read(address) };
         if *byte == 0 {
             return;
         }
-        information.command_line_length = index + 1;
     }
 }
