@@ -3,12 +3,14 @@
 
 use std::process::Command;
 
-use crate::{deny, prose, rooms, steps::Step, steps::cargo, unsafety};
+use crate::{
+    deny, prose, rooms,
+    steps::{Step, cargo},
+    unsafety, workspace,
+};
 
 /// The package that is a workspace of its own, because it is built for the inside of a guest.
-pub(crate) const MEMWORK: &str = "guest-images/linux/memwork/Cargo.toml";
-/// Where it is built.
-pub(crate) const MEMWORK_TARGET: &str = "target/memwork";
+const MEMWORK: &str = "guest-images/linux/memwork/Cargo.toml";
 /// Root modules that belong to no package, because a build script compiles them.
 const LOOSE_ROOTS: &[&str] = &["guest-images/load/src/main.rs"];
 
@@ -28,27 +30,32 @@ pub fn steps() -> Vec<Step> {
 
 fn fmt() -> Vec<Command> {
     let mut rustfmt = Command::new("rustfmt");
-    rustfmt.args(["--check", "--edition", "2024"]).args(LOOSE_ROOTS).current_dir(crate::workspace::root());
-    vec![cargo(["fmt", "--all", "--check"]), cargo(["fmt", "--manifest-path", MEMWORK, "--check"]), rustfmt]
+    rustfmt
+        .args(["--check", "--color", "never", "--edition", "2024"])
+        .args(LOOSE_ROOTS)
+        .current_dir(workspace::root());
+    vec![
+        cargo(["fmt", "--all", "--check", "--", "--color", "never"]),
+        cargo(["fmt", "--manifest-path", MEMWORK, "--check", "--", "--color", "never"]),
+        rustfmt,
+    ]
 }
 
 fn clippy() -> Vec<Command> {
     let own = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    let memwork = [
-        "clippy",
-        "--manifest-path",
-        MEMWORK,
-        "--target-dir",
-        MEMWORK_TARGET,
-        "--all-targets",
-        "--locked",
-        "--",
-    ];
-    vec![cargo(own), cargo(memwork.into_iter().chain(["-D", "warnings"]))]
+    vec![cargo(own), memwork("clippy", &["--all-targets", "--", "-D", "warnings"])]
+}
+
+/// A cargo command on the package for the inside of the Linux guest.
+pub(crate) fn memwork(verb: &str, arguments: &[&str]) -> Command {
+    let mut command = cargo([verb, "--locked", "--manifest-path", MEMWORK, "--target-dir"]);
+    command.arg(workspace::target().join("memwork")).args(arguments);
+    command
 }
 
 fn docs() -> Command {
     let mut docs = cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
-    docs.env("RUSTDOCFLAGS", "-D warnings");
+    // Private items are documented too, so that links to them lead somewhere.
+    docs.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
     docs
 }

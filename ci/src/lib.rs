@@ -16,6 +16,8 @@ pub mod rooms;
 mod rooms_test;
 pub mod sources;
 pub mod steps;
+#[cfg(test)]
+mod steps_test;
 pub mod suites;
 pub mod unsafety;
 pub mod workspace;

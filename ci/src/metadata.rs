@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::{steps::cargo, workspace};
+use crate::steps::cargo;
 
 /// The workspace, and everything that it is resolved to.
 #[derive(Debug, Deserialize)]
@@ -21,7 +21,6 @@ pub struct Package {
     id: String,
     /// Its name.
     pub name: String,
-    manifest_path: String,
     /// What its manifest asks for.
     pub dependencies: Vec<Dependency>,
     /// What cargo builds of it.
@@ -43,8 +42,6 @@ pub struct Target {
     pub name: String,
     /// `lib`, `bin`, `test` and so on.
     pub kind: Vec<String>,
-    /// The file of its root module.
-    pub src_path: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,16 +71,6 @@ impl Dependency {
     #[must_use]
     pub fn is_dev(&self) -> bool {
         self.kind.as_deref() == Some("dev")
-    }
-}
-
-impl Package {
-    /// The package's folder, relative to the root of the workspace.
-    #[must_use]
-    pub fn folder(&self) -> &str {
-        let root = workspace::root().to_str().unwrap_or_default();
-        let inside = self.manifest_path.strip_prefix(root).unwrap_or(&self.manifest_path);
-        inside.trim_start_matches('/').trim_end_matches("Cargo.toml").trim_end_matches('/')
     }
 }
 

@@ -16,7 +16,7 @@ fn workspace(edges: &[(&str, &str, &str)]) -> Metadata {
     let packages = names.iter().map(|name| {
         let dependencies: Vec<Value> =
             of(name).iter().map(|edge| json!({"name": edge.1, "kind": kind(edge.2)})).collect();
-        json!({"id": name, "name": name, "manifest_path": "", "dependencies": dependencies, "targets": []})
+        json!({"id": name, "name": name, "dependencies": dependencies, "targets": []})
     });
     let nodes = names.iter().map(|name| {
         let deps: Vec<Value> = of(name)

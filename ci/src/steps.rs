@@ -2,9 +2,11 @@
 //! shows its output. A step that fails does not hide the others. What a step does is none of this module's business.
 
 use std::{
+    cell::Cell,
     ffi::OsStr,
     fs::{self, File},
     io::{Write, stdout},
+    ops::Range,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -29,12 +31,22 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(30 * 60);
 const POLL: Duration = Duration::from_millis(20);
 /// Lines of a failed step's log that are shown.
 const SHOWN_LINES: usize = 100;
+/// Characters of each that are shown.
+const SHOWN_COLUMNS: usize = 300;
 
 /// A cargo command at the root of the workspace, whose output is made for a file.
 pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace::root()).env("CARGO_TERM_COLOR", "never");
     command
+}
+
+/// The command as a person would type it, without its environment.
+fn words_of(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words: Vec<_> =
+        std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+    words.join(" ")
 }
 
 /// One step: its name, and what it does. It may return a note for its line.
@@ -83,14 +95,22 @@ pub struct Log {
     path: PathBuf,
     file: File,
     stop: Arc<AtomicBool>,
+    /// What the first command that failed has written.
+    failure: Cell<Option<Range<u64>>>,
 }
 
 impl Log {
     fn create(folder: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("'{}' cannot be made", folder.display()))?;
-        let path = folder.join(format!("{}.log", name.replace([' ', '/'], "-")));
+        let path = folder.join(format!("{}.log", name.replace(": ", "-").replace([' ', '/'], "-")));
         let file = File::create(&path).with_context(|| format!("'{}' cannot be written", path.display()))?;
-        Ok(Self { path, file, stop })
+        Ok(Self { path, file, stop, failure: Cell::new(None) })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Adds a line.
@@ -105,8 +125,18 @@ impl Log {
     ///
     /// # Errors
     /// Where it does not start, fails, takes too long or is stopped.
-    pub fn run(&self, mut command: Command) -> Result<()> {
-        let shown = format!("{command:?}").replace('"', "");
+    pub fn run(&self, command: Command) -> Result<()> {
+        let start = self.length();
+        let result = self.run_to_end(command);
+        if result.is_err() {
+            let first = self.failure.take();
+            self.failure.set(first.or(Some(start..self.length())));
+        }
+        result
+    }
+
+    fn run_to_end(&self, mut command: Command) -> Result<()> {
+        let shown = words_of(&command);
         self.write(&format!("$ {shown}"))?;
         command.stdin(Stdio::null()).stdout(self.file.try_clone()?).stderr(self.file.try_clone()?);
         // A group of its own, so that what it started ends with it.
@@ -117,6 +147,21 @@ impl Log {
             bail!("{shown}: {status}");
         }
         Ok(())
+    }
+
+    fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// The end of what the first failed command has written, or of the whole log; before it the names of all tests
+    /// that failed, which may have scrolled away.
+    pub(crate) fn failure_text(&self, text: &str) -> Vec<String> {
+        let range = self.failure.take().unwrap_or(0..u64::MAX);
+        let (start, end) = (range.start as usize, (range.end.min(text.len() as u64)) as usize);
+        let lines: Vec<&str> = text.get(start..end).unwrap_or(text).lines().collect();
+        let tail = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+        let failed = lines.iter().filter(|line| line.starts_with("test ") && line.ends_with("... FAILED"));
+        failed.take(SHOWN_LINES).chain(tail).map(|line| line.chars().take(SHOWN_COLUMNS).collect()).collect()
     }
 
     fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
@@ -146,23 +191,22 @@ pub struct Results {
     pub failed: Vec<String>,
 }
 
-/// Runs all `steps` in order, whatever they come to, until `stop` is set.
-pub fn run_all(steps: Vec<Step>, stop: &Arc<AtomicBool>) -> Results {
-    let folder = workspace::target().join("ci");
+/// Runs all `steps` in order, whatever they come to, until `stop` is set; their logs go to `folder`.
+pub fn run_all(steps: Vec<Step>, folder: &Path, stop: &Arc<AtomicBool>) -> Results {
     let mut results = Results::default();
     for step in steps {
         if stop.load(Ordering::Acquire) {
             results.failed.push(format!("{} (not run)", step.name));
             continue;
         }
-        run_one(step, &folder, stop, &mut results);
+        run_one(step, folder, stop, &mut results);
     }
     results
 }
 
 fn run_one(step: Step, folder: &Path, stop: &Arc<AtomicBool>, results: &mut Results) {
     let Step { name, work } = step;
-    print!("{name:<24}");
+    print!("{name:<32}");
     // The line ends when the step does; a terminal shows already which one it is.
     let _ = stdout().flush();
     let start = Instant::now();
@@ -181,9 +225,8 @@ fn run_one(step: Step, folder: &Path, stop: &Arc<AtomicBool>, results: &mut Resu
         }
         Err(error) => {
             println!("FAILED {seconds:6.1} s  {error:#}");
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().for_each(|line| println!("    {line}"));
             if let Ok(log) = &log {
+                log.failure_text(&text).iter().for_each(|line| println!("    {line}"));
                 println!("    (all of it: {})", log.path.display());
             }
             counts.failed = counts.failed.max(1);

@@ -10,7 +10,7 @@ use clap::Args;
 use godwit_ci::{
     checks,
     steps::{Results, Step, run_all},
-    suites,
+    suites, workspace,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -39,7 +39,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode> {
     if !arguments.names.is_empty() {
         steps.retain(|step| arguments.names.iter().any(|name| name == step.name()));
     }
-    let results = run_all(steps, &stop_on_signals()?);
+    let results = run_all(steps, &workspace::target().join("ci"), &stop_on_signals()?);
     Ok(verdict(&results))
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode> {
     let mut steps: Vec<Step> = vec![suites::prepare()];
     steps.extend(checks::steps());
     steps.extend(suites::steps(arguments.quick)?);
-    let results = run_all(steps, &stop_on_signals()?);
+    let results = run_all(steps, &workspace::target().join("ci"), &stop_on_signals()?);
     let code = verdict(&results);
     println!("{} passed, {} failed", results.counts.passed, results.counts.failed);
     Ok(code)

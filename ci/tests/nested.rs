@@ -17,7 +17,9 @@ fn shell(script: &str) -> Request {
 
 #[test]
 fn output_and_exit_code_come_back_as_they_are() {
-    let (outcome, output) = capture(&shell(r"printf 'one\ntwo\001\r\n\ttab'; echo err >&2; exit 7")).unwrap();
+    // The output is a pipe and no terminal, and ends with the command, not with what it has left behind.
+    let script = r"printf 'one\ntwo\001\r\n\ttab'; echo err >&2; [ -t 1 ] && echo tty; sleep 600 & exit 7";
+    let (outcome, output) = capture(&shell(script)).unwrap();
     assert_eq!(outcome.code, 7);
     assert_eq!(output, "one\ntwo\u{1}\r\n\ttaberr\n");
     assert!(outcome.up_after < outcome.total);
@@ -93,7 +95,10 @@ fn time_runs_out_and_can_be_cut_short() {
 
 #[test]
 fn qemu_does_not_outlive_whoever_started_it() {
+    // Killed, it cannot tidy up behind itself.
+    let folder = tempfile::tempdir().unwrap();
     let mut parent = Command::new(env!("CARGO_BIN_EXE_godwit-ci"))
+        .env("TMPDIR", folder.path())
         .args(["nested", "--memory", "777", "--", "sleep", "600"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

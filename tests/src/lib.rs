@@ -1,1 +1,26 @@
-//! End-to-end suites and their harness.
+//! The harness of the end-to-end suites: it starts the real `godwit` program, talks to it as a user or a peer does, and
+//! lets the guest itself say whether it came to harm.
+//!
+//! What is where: [`program`] runs a process and [`stream`] hears it; [`site`] is a place where VMM processes run,
+//! [`vmm`] one of them, [`journey`] a guest on its way through several; [`verdict`] and [`linux`] judge by the guest's
+//! own lines; [`api`] speaks HTTP; [`peer`] and [`relay`] are the other ends and the wires that a network may have.
+//!
+//! It knows godwit by its command line, its API and its wire format only. Everything here panics with what was heard so
+//! far: a harness that fails is a test that fails.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod journey;
+pub mod linux;
+#[cfg(test)]
+mod linux_test;
+pub mod peer;
+pub mod program;
+pub mod relay;
+pub mod site;
+pub mod stream;
+pub mod verdict;
+#[cfg(test)]
+mod verdict_test;
+pub mod vmm;

@@ -29,7 +29,10 @@ fn memory_has_limits_and_a_step() {
     assert_eq!(config((32 << 20) - 1, 1).check(), Err(ConfigError::MemoryTooSmall((32 << 20) - 1)));
     assert_eq!(config(u64::MAX, 1).check(), Err(ConfigError::MemoryTooLarge(u64::MAX)));
     let error = config((33 << 20) + 5, 1).check().unwrap_err();
-    assert_eq!(error.to_string(), "34603013 bytes of memory are not a multiple of 2 MiB; the nearest is 34 MiB");
+    assert_eq!(
+        error.to_string(),
+        "34603013 bytes of memory are not a multiple of 2 MiB; the nearest is 34 MiB"
+    );
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::io;
 use godwit_state::StateError;
 use thiserror::Error;
 
-use crate::{acpi::AcpiError, boot::BootError, config::ConfigError, cpuid::CpuidError, kvm::KvmError, machine::RunState};
+use crate::{
+    acpi::AcpiError, boot::BootError, config::ConfigError, cpuid::CpuidError, kvm::KvmError,
+    machine::RunState,
+};
 
 /// Why a machine could not be made, run, saved or restored.
 #[derive(Debug, Error)]
@@ -17,7 +20,7 @@ pub enum MachineError {
     #[error(transparent)]
     Kvm(#[from] KvmError),
     /// The host does not give the memory.
-    #[error("the host does not give {bytes} bytes of guest memory: {source}; give the guest less (--memory)")]
+    #[error("the host does not give {bytes} bytes of guest memory; give the guest less (--memory)")]
     Memory {
         /// What was asked for.
         bytes: u64,
@@ -45,7 +48,7 @@ pub enum MachineError {
         reason: String,
     },
     /// A thread cannot be started.
-    #[error("the thread '{name}' cannot be started: {source}")]
+    #[error("the thread '{name}' cannot be started")]
     Thread {
         /// Its name.
         name: String,

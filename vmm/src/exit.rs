@@ -67,11 +67,18 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PowerOff => write!(f, "the guest powered off"),
-            Self::Reset => write!(f, "the guest asked for a reboot, which ends the run; start it again to boot it anew"),
-            Self::TripleFault { vcpu } => {
-                write!(f, "vCPU {vcpu} shut down after a triple fault: the guest's exception handling is broken")
+            Self::Reset => {
+                write!(f, "the guest asked for a reboot, which ends the run; start it again to boot it anew")
             }
-            Self::DebugExit(code) => write!(f, "the guest ended the run with status {code} on its debug-exit port"),
+            Self::TripleFault { vcpu } => {
+                write!(
+                    f,
+                    "vCPU {vcpu} shut down after a triple fault: the guest's exception handling is broken"
+                )
+            }
+            Self::DebugExit(code) => {
+                write!(f, "the guest ended the run with status {code} on its debug-exit port")
+            }
             Self::KvmInternal(what) => write!(f, "KVM could not go on: {what}"),
             Self::GuestCrash { vcpu } => write!(f, "the guest reported on vCPU {vcpu} that it crashed"),
             Self::VmmFailed(what) => write!(f, "a part of godwit failed: {what}"),

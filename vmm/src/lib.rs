@@ -14,12 +14,18 @@ mod dirty;
 mod error;
 mod event_loop;
 pub mod exit;
+#[cfg(test)]
+mod exit_test;
+#[cfg(test)]
+mod golden_test;
 mod kvm;
 mod machine;
 mod memory;
 mod run_token;
 mod vcpu;
 mod vm_state;
+#[cfg(test)]
+mod vm_state_test;
 
 pub use config::{ConfigError, DirtyKind, IncomingConfig, MachineConfig, SerialConfig};
 pub use error::MachineError;

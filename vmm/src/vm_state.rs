@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use godwit_state::Schema;
 use kvm_bindings::{
-    KVM_CLOCK_HOST_TSC, KVM_CLOCK_REALTIME, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
-    kvm_clock_data, kvm_irqchip, kvm_pit_state2,
+    KVM_CLOCK_HOST_TSC, KVM_CLOCK_REALTIME, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER,
+    KVM_IRQCHIP_PIC_SLAVE, kvm_clock_data, kvm_irqchip, kvm_pit_state2,
 };
 use kvm_ioctls::VmFd;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ const CHIPS: [u32; 3] = [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQC
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct IrqchipState {
     /// Master PIC, slave PIC, IO-APIC.
-    chips: [Plain<kvm_irqchip>; 3],
+    pub chips: [Plain<kvm_irqchip>; 3],
 }
 
 impl Schema for IrqchipState {
@@ -60,7 +60,8 @@ impl IrqchipState {
 /// Saved state of the 8254 timer, version 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PitState {
-    pit: Plain<kvm_pit_state2>,
+    /// Its three channels.
+    pub pit: Plain<kvm_pit_state2>,
 }
 
 impl Schema for PitState {
@@ -84,11 +85,11 @@ impl PitState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClockState {
     /// kvmclock in nanoseconds.
-    guest_nanoseconds: u64,
+    pub guest_nanoseconds: u64,
     /// Wall-clock time of the same moment, in nanoseconds since 1970.
-    real_nanoseconds: u64,
+    pub real_nanoseconds: u64,
     /// The host's TSC at that moment, where KVM pairs them.
-    host_tsc: Option<u64>,
+    pub host_tsc: Option<u64>,
 }
 
 impl Schema for ClockState {
@@ -97,12 +98,6 @@ impl Schema for ClockState {
 }
 
 impl ClockState {
-    /// What the guest's clock showed, in nanoseconds.
-    #[cfg(test)]
-    pub(crate) fn guest_nanoseconds(&self) -> u64 {
-        self.guest_nanoseconds
-    }
-
     /// Reads it.
     pub(crate) fn of(vm: &VmFd) -> Result<Self, KvmError> {
         let clock = vm.get_clock().map_err(KvmError::call("KVM_GET_CLOCK"))?;
@@ -117,9 +112,6 @@ impl ClockState {
     /// Sets the clock to what it would show now had it never stopped, and tells what the vCPUs need to set their
     /// TSCs likewise. KVM never moves it backwards: a target whose wall clock is behind the source's goes on from
     /// the saved value.
-    ///
-    /// The change of the offset is the algorithm of Linux, virt/kvm/devices/vcpu.rst §4.1:
-    /// `offset_target = offset_source − (guest_source − guest_target) · frequency + (tsc_source − tsc_target)`.
     pub(crate) fn apply(&self, vm: &VmFd, tsc_khz: u32) -> Result<RestoreContext, KvmError> {
         let wanted = kvm_clock_data {
             clock: self.guest_nanoseconds,
@@ -130,13 +122,19 @@ impl ClockState {
         vm.set_clock(&wanted).map_err(KvmError::call("KVM_SET_CLOCK"))?;
         let here = Self::of(vm)?;
         let elapsed_nanoseconds = here.guest_nanoseconds.saturating_sub(self.guest_nanoseconds);
-        let ticks = u128::from(elapsed_nanoseconds) * u128::from(tsc_khz) / 1_000_000;
-        let tsc_offset_change = self
-            .host_tsc
-            .zip(here.host_tsc)
-            .map(|(source, target)| (ticks as u64).wrapping_add(source.wrapping_sub(target)));
+        let host_tscs = self.host_tsc.zip(here.host_tsc);
+        let tsc_offset_change =
+            host_tscs.map(|(source, target)| offset_change(elapsed_nanoseconds, tsc_khz, source, target));
         Ok(RestoreContext { tsc_offset_change, elapsed_nanoseconds })
     }
+}
+
+/// By how much a vCPU's TSC offset changes, modulo 2^64, so that its TSC goes on by the time that passed although the
+/// host's TSC jumped from `source` to `target`. Linux, virt/kvm/devices/vcpu.rst §4.1:
+/// `offset_target = offset_source − (guest_source − guest_target) · frequency + (tsc_source − tsc_target)`.
+pub(crate) fn offset_change(elapsed_nanoseconds: u64, tsc_khz: u32, source: u64, target: u64) -> u64 {
+    let ticks = u128::from(elapsed_nanoseconds) * u128::from(tsc_khz) / 1_000_000;
+    (ticks as u64).wrapping_add(source.wrapping_sub(target))
 }
 
 fn real_nanoseconds_now() -> u64 {

@@ -23,11 +23,22 @@ cd /work
 if [ -e /run/godwit/terminal ]; then
     stty -F /dev/ttyS0 sane $(cat /run/godwit/terminal)
     setsid -c sh /run/godwit/command </dev/ttyS0 >/dev/ttyS0 2>&1
+    code=$?
 else
+    # A pipe, because programs draw differently for a terminal.
     stty -F /dev/ttyS0 raw -echo
-    setsid sh /run/godwit/command </dev/null >/dev/ttyS0 2>&1
+    mkfifo /run/godwit/output
+    cat /run/godwit/output >/dev/ttyS0 &
+    printer=$!
+    setsid sh /run/godwit/command </dev/null >/run/godwit/output 2>&1
+    code=$?
+    # What the command left running would keep the pipe open.
+    for process in /proc/[1-9]*; do
+        pid=${process#/proc/}
+        [ "$pid" = 1 ] || [ "$pid" = "$printer" ] || kill -9 "$pid"
+    done
+    wait $printer
 fi
-code=$?
 # Nothing of the kernel's may fall into the middle of the result.
 dmesg -n 1
 echo "$nonce exit $code"

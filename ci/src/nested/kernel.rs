@@ -79,10 +79,11 @@ impl Kernel {
         Ok(Self { dir, release: release.trim().to_owned() })
     }
 
-    /// The bzImage.
+    /// The kernel as an ELF file with a PVH note: it starts half a second earlier than the bzImage, which in software
+    /// emulation takes that long to unpack.
     #[must_use]
-    pub fn image(&self) -> PathBuf {
-        self.dir.join("vmlinuz")
+    pub fn elf(&self) -> PathBuf {
+        self.dir.join("vmlinux")
     }
 
     /// The files of `modules` and all that they depend on, in the order of loading. What is built in is left out.

@@ -14,9 +14,6 @@ use godwit_migration::{
 
 use crate::workload::Workload;
 
-#[cfg(test)]
-mod guest_test;
-
 /// One in so many pages holds zeros at any time: guests zero pages, too.
 const ZERO_EVERY: u32 = 16;
 /// Bytes of a page that repeat its number and version.
@@ -55,7 +52,10 @@ impl PageSource for Memory {
     }
 
     fn touched(&self, into: &mut PageSet) -> Result<(), HostError> {
-        (0..).zip(&self.versions).filter(|(_, version)| **version > 0).for_each(|(page, _)| into.insert(page));
+        (0..)
+            .zip(&self.versions)
+            .filter(|(_, version)| **version > 0)
+            .for_each(|(page, _)| into.insert(page));
         Ok(())
     }
 }
@@ -159,9 +159,9 @@ impl Guest {
         self.writes
     }
 
-    /// The guest's own time.
-    pub(crate) fn ran(&self) -> Duration {
-        self.ran
+    /// The guest's own time at `now`.
+    pub(crate) fn ran(&self, now: Duration) -> Duration {
+        if self.running { self.ran + now.saturating_sub(self.played) } else { self.ran }
     }
 
     pub(crate) fn tracked(&self) -> bool {
@@ -184,10 +184,9 @@ impl Guest {
         self.log.as_mut().map_or(empty.clone(), |log| std::mem::replace(log, empty))
     }
 
-    /// What a harvest would find.
-    pub(crate) fn peek(&mut self, now: Duration) -> PageSet {
-        self.play(now);
-        self.log.clone().unwrap_or_else(|| PageSet::empty(self.memory.pages()))
+    /// Whether a harvest would find `page` now.
+    pub(crate) fn is_logged(&self, page: u32) -> bool {
+        self.log.as_ref().is_some_and(|log| log.contains(page))
     }
 
     /// The version of every page.

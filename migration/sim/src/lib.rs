@@ -32,6 +32,8 @@ mod agenda;
 pub mod costs;
 pub mod fault;
 pub mod guest;
+#[cfg(test)]
+mod guest_test;
 mod hearing;
 mod lab;
 mod lane;
@@ -41,6 +43,8 @@ pub mod run;
 mod source_side;
 mod target_side;
 pub mod workload;
+#[cfg(test)]
+mod workload_test;
 mod world;
 
 pub use lab::Lab;

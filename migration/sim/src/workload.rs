@@ -8,13 +8,10 @@ use std::{ops::Range, time::Duration};
 
 use crate::random::Random;
 
-#[cfg(test)]
-mod workload_test;
-
 /// A guest's writes as a function of its own time. A new one, or the replay of a trace, is one implementation.
 pub trait Workload: Send {
     /// Calls `write` with the page of every write in the guest's time from `from` up to, not including, `to`.
-    /// Consecutive calls continue where the last one ended.
+    /// Each call continues where the last one ended, or begins again at zero.
     fn run(&mut self, from: Duration, to: Duration, write: &mut dyn FnMut(u32));
 }
 

@@ -28,7 +28,10 @@ fn answering(path: &PathBuf, answer: &'static [u8]) -> std::thread::JoinHandle<(
 async fn nobody_there_is_said_with_the_path() {
     let error = Client::new(&path("nobody")).get("vm.info").await.unwrap_err();
     let said = error.to_string();
-    assert!(said.starts_with("no godwit process listens on") && said.contains("godwit-client-nobody"), "{said}");
+    assert!(
+        said.starts_with("no godwit process listens on") && said.contains("godwit-client-nobody"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

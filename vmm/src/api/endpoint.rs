@@ -79,7 +79,11 @@ pub static ENDPOINTS: [Endpoint; 11] = [
         parse: |e, b| ReceiveMigration::parse(e.name, b).map(Call::Receive),
     },
     Endpoint { name: "vm.cancel-migration", method: Method::PUT, parse: |e, b| plain(e, b, Call::Cancel) },
-    Endpoint { name: "vm.migration-progress", method: Method::GET, parse: |e, b| plain(e, b, Call::Progress) },
+    Endpoint {
+        name: "vm.migration-progress",
+        method: Method::GET,
+        parse: |e, b| plain(e, b, Call::Progress),
+    },
 ];
 
 /// The endpoint of a request line.

@@ -28,7 +28,9 @@ impl Fields {
         }
         let values = match serde_json::from_slice(body) {
             Ok(Value::Object(values)) => values,
-            Ok(_) => return Err(Refusal::bad_request(format!("the body of {endpoint} must be a JSON object"))),
+            Ok(_) => {
+                return Err(Refusal::bad_request(format!("the body of {endpoint} must be a JSON object")));
+            }
             Err(e) => {
                 return Err(Refusal::bad_request(format!("the body of {endpoint} is not JSON: {e}")));
             }

@@ -50,7 +50,10 @@ fn a_value_of_the_wrong_type_is_shown_with_what_it_must_be() {
 fn a_missing_field_is_asked_for_and_null_is_missing() {
     let mut fields = parse(r#"{"preset": null}"#).unwrap();
     assert_eq!(fields.optional::<String>("preset", "a name"), Ok(None));
-    assert_eq!(sentence(fields.required::<String>("preset", "a name")), "vm.test needs the field 'preset': a name");
+    assert_eq!(
+        sentence(fields.required::<String>("preset", "a name")),
+        "vm.test needs the field 'preset': a name"
+    );
 }
 
 #[test]
@@ -59,5 +62,7 @@ fn a_field_with_one_possible_value_takes_only_that() {
     let mut fields = parse(body).unwrap();
     assert_eq!(fields.only("preset", &[json!(false)]), Ok(()));
     assert_eq!(fields.only("preset", &[json!(false)]), Ok(()), "absent is fine");
-    assert!(sentence(fields.only("downtime_ms", &[])).ends_with("is 1; it must be null; nothing else is served"));
+    assert!(
+        sentence(fields.only("downtime_ms", &[])).ends_with("is 1; it must be null; nothing else is served")
+    );
 }

@@ -80,8 +80,10 @@ async fn wrong_method_unknown_path_long_body_and_garbage_have_their_status() {
     let answer = raw(&server, format!("GET /api/v1/vm.nothing HTTP/1.1\r\n{close}\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("vm.info"), "{answer}");
     let long = MAX_BODY_BYTES + 1;
-    let request =
-        format!("PUT /api/v1/vm.send-migration HTTP/1.1\r\n{close}Content-Length: {long}\r\n\r\n{}", " ".repeat(long));
+    let request = format!(
+        "PUT /api/v1/vm.send-migration HTTP/1.1\r\n{close}Content-Length: {long}\r\n\r\n{}",
+        " ".repeat(long)
+    );
     let answer = raw(&server, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(raw(&server, b"\x16\x03\x01 what is this\r\n\r\n").await.starts_with("HTTP/1.1 400"));

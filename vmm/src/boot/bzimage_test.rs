@@ -93,7 +93,10 @@ fn no_setup_sectors_mean_four() {
     memory.read_slice(&mut loaded, GuestAddress(0x10_0000)).unwrap();
     assert_eq!(loaded, image.0[5 * 512..]);
     let short = &image.0[..5 * 512 + 8];
-    assert!(boot(&memory, short).unwrap_err().to_string().contains("asks for 2576"), "5 sectors and 16 bytes");
+    assert!(
+        boot(&memory, short).unwrap_err().to_string().contains("asks for 2576"),
+        "5 sectors and 16 bytes"
+    );
 }
 
 #[test]

@@ -8,9 +8,9 @@ use clap::Args;
 use super::{exit_status, units::show_bytes};
 use crate::api::{Client, VmInfo};
 
-/// Give up the migration that a process is doing.
+/// Give up the migration that a process is doing; the guest goes on where it is.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  godwit cancel --api /tmp/source.sock")]
+#[command(after_help = "Example:\n  godwit cancel --api /tmp/a.sock")]
 pub struct Cancel {
     /// The API socket of the source
     #[arg(long, value_name = "PATH")]
@@ -26,7 +26,7 @@ impl Cancel {
 
 /// Stop a guest's vCPUs.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  godwit pause --api /tmp/source.sock")]
+#[command(after_help = "Example:\n  godwit pause --api /tmp/a.sock")]
 pub struct Pause {
     /// The API socket of the process
     #[arg(long, value_name = "PATH")]
@@ -42,7 +42,7 @@ impl Pause {
 
 /// Let a paused guest go on.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  godwit resume --api /tmp/source.sock")]
+#[command(after_help = "Example:\n  godwit resume --api /tmp/a.sock")]
 pub struct Resume {
     /// The API socket of the process
     #[arg(long, value_name = "PATH")]
@@ -59,7 +59,7 @@ impl Resume {
 /// End a process and its guest.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  godwit shutdown --api /tmp/source.sock\n  godwit shutdown --power-button --api /tmp/source.sock"
+    after_help = "Examples:\n  godwit shutdown --api /tmp/a.sock\n  godwit shutdown --power-button --api /tmp/a.sock"
 )]
 pub struct Shutdown {
     /// The API socket of the process
@@ -79,7 +79,7 @@ impl Shutdown {
 
 /// Show what a process runs.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  godwit info --api /tmp/source.sock")]
+#[command(after_help = "Example:\n  godwit info --api /tmp/a.sock")]
 pub struct Info {
     /// The API socket of the process
     #[arg(long, value_name = "PATH")]

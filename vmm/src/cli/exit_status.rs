@@ -20,7 +20,7 @@ pub const TERMINATED: u8 = 143;
 
 /// For the end of `--help`.
 pub const HELP: &str = "\
-Exit status: 0 success; 1 failure, said on stderr, the guest is where it was; 2 wrong command line; 3 migration
-cancelled; 4 outcome of the migration unknown; 130 and 143 ended by SIGINT and SIGTERM. run and receive end with the
-guest's: 0 powered off or moved away, 64 reboot, 66 triple fault, 68 KVM gave up, 70 guest crash, odd numbers from
-the guest's debug-exit port.";
+Exit status: 0 success; 1 failure, said on stderr, the guest is where it was; 2 wrong command line; 3 migration \
+cancelled; 4 outcome of the migration unknown; 129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM. run and receive \
+end with the guest's: 0 powered off or moved away, 64 reboot, 66 triple fault, 68 KVM gave up, 70 guest crash, 72 \
+godwit itself failed, odd numbers from the guest's debug-exit port.";

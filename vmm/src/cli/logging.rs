@@ -1,6 +1,6 @@
 //! What the program tells of itself beside its results: on stderr, little unless asked.
 
-use std::str::FromStr;
+use std::{io::IsTerminal, str::FromStr};
 
 use anyhow::{Context, anyhow};
 use tracing::Level;
@@ -30,6 +30,7 @@ pub fn start(verbose: u8) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(level >= Level::DEBUG)
         .without_time()
         .init();

@@ -10,7 +10,10 @@ use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 
 use super::{exit_status, progress::Display, report_text, units::parse_time};
-use crate::api::{Client, ClientError, SendMigration, TimeoutStrategy};
+use crate::{
+    api::{Client, ClientError, SendMigration, TimeoutStrategy},
+    control::notice,
+};
 
 /// How often progress is asked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -75,9 +78,9 @@ impl How {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  godwit migrate --api /tmp/source.sock --to tcp:127.0.0.1:4000
-  godwit migrate --api /tmp/source.sock --to unix:/tmp/target.sock --downtime 10ms --lanes 2
-  godwit migrate --api /tmp/source.sock --to tcp:127.0.0.1:4000 --preset clark2005 --json")]
+  godwit migrate --api /tmp/a.sock --to tcp:127.0.0.1:4000
+  godwit migrate --api /tmp/a.sock --to unix:/tmp/b.sock --downtime 10ms --lanes 2
+  godwit migrate --api /tmp/a.sock --to tcp:127.0.0.1:4000 --preset clark2005 --json")]
 pub struct Migrate {
     /// The API socket of the source
     #[arg(long, value_name = "PATH")]
@@ -96,13 +99,13 @@ impl Migrate {
     /// Migrates, and prints the report.
     pub async fn execute(self) -> anyhow::Result<u8> {
         let client = Client::new(&self.api);
-        let mut display = Display::new("");
+        let mut display = Display::new();
         let request = self.how.request(self.to.to_string());
         let done = follow(&client, &request, &mut display).await?;
         print(&done.report, self.json)?;
         let status = status(done.report.outcome);
         done.error.map_or(Ok(status), |error| {
-            eprintln!("godwit: {error}");
+            notice(&error);
             Ok(status)
         })
     }
@@ -180,13 +183,13 @@ async fn last_report(client: &Client) -> Option<Report> {
     serde_json::from_value(document.get_mut("report")?.take()).ok()
 }
 
-/// Prints the report on stdout.
+/// Prints the report on stdout; as text only where there is something to tell beside the error.
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, report)?;
         writeln!(out)?;
-    } else {
+    } else if !report.rounds.is_empty() {
         write!(out, "{}", report_text::text(report))?;
     }
     Ok(())

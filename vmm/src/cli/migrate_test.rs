@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::migrate::{How, OnTimeout};
-use crate::api::{SendMigration, TimeoutStrategy};
+use crate::{
+    api::{SendMigration, TimeoutStrategy},
+    control::{DEFAULT_DOWNTIME, DEFAULT_LANES, DEFAULT_TIMEOUT},
+};
 
 #[derive(Parser)]
 struct Flags {
@@ -35,4 +38,17 @@ fn all_flags_arrive() {
 fn what_is_not_said_is_left_to_the_source() {
     let request = Flags::try_parse_from(["x"]).unwrap().how.request("unix:/t".into());
     assert_eq!(request, SendMigration { destination_url: "unix:/t".into(), ..SendMigration::default() });
+}
+
+#[test]
+fn the_help_tells_the_source_s_own_values() {
+    let command = Flags::command();
+    for (flag, value) in [
+        ("downtime", format!("[default: {}ms]", DEFAULT_DOWNTIME.as_millis())),
+        ("timeout", format!("[default: {}min]", DEFAULT_TIMEOUT.as_secs() / 60)),
+        ("lanes", format!("[default: {DEFAULT_LANES}]")),
+    ] {
+        let help = command.get_arguments().find(|a| a.get_id() == flag).and_then(|a| a.get_help()).unwrap();
+        assert!(help.to_string().contains(&value), "--{flag} says {help}, it is {value}");
+    }
 }

@@ -31,14 +31,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::control::notice;
+
 /// godwit: a VMM on KVM that moves running guests.
 #[derive(Debug, Parser)]
 #[command(name = "godwit", version, after_help = EXAMPLES, after_long_help = after_long_help())]
 #[command(max_term_width = 110, propagate_version = false, disable_help_subcommand = true)]
 struct Cli {
-    /// Say more on stderr: -v what happens, -vv details; the environment's GODWIT_LOG (error, warn, info, debug,
-    /// trace) does the same
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Say more on stderr: -v what happens, -vv details; GODWIT_LOG in the environment does the same (error, warn,
+    /// info, debug, trace)
+    #[arg(short, long, global = true, display_order = 900, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,
@@ -47,35 +49,26 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   godwit demo
-  godwit run --kernel builtin:load --cmdline 'memory=64M rate=2000' --memory 128M --api /tmp/source.sock
+  godwit run --kernel builtin:load --cmdline rate=2000 --api /tmp/a.sock
   godwit receive --listen tcp:127.0.0.1:4000
-  godwit migrate --api /tmp/source.sock --to tcp:127.0.0.1:4000";
+  godwit migrate --api /tmp/a.sock --to tcp:127.0.0.1:4000";
 
 fn after_long_help() -> String {
     format!("{EXAMPLES}\n\n{}", exit_status::HELP)
 }
 
+/// The subcommands; each is described where it is defined.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Boot a guest
     Run(run::Run),
-    /// Wait for a guest that another godwit process moves here, and run it
     Receive(receive::Receive),
-    /// Move a guest, running, to a waiting `godwit receive`
     Migrate(migrate::Migrate),
-    /// Give up the migration that a process is doing; the guest goes on where it is
     Cancel(client_commands::Cancel),
-    /// Show what a process runs
     Info(client_commands::Info),
-    /// Stop a guest's vCPUs
     Pause(client_commands::Pause),
-    /// Let a paused guest go on
     Resume(client_commands::Resume),
-    /// End a process and its guest
     Shutdown(client_commands::Shutdown),
-    /// Watch it work: two VMM processes on this machine, one guest, one migration over TCP
     Demo(demo::Demo),
-    /// List the presets of migration
     Presets(presets::Presets),
 }
 
@@ -96,7 +89,7 @@ pub fn main() -> ExitCode {
         Command::Presets(presets) => presets.execute(),
     });
     ExitCode::from(done.unwrap_or_else(|error| {
-        eprintln!("godwit: {}", chain(&error));
+        notice(chain(&error));
         exit_status::FAILED
     }))
 }
@@ -146,7 +139,8 @@ mod cli_test {
         commands.build();
         let helps = commands.get_subcommands().filter_map(|c| c.get_after_help().map(ToString::to_string));
         let texts: Vec<_> = helps.chain([EXAMPLES.to_owned()]).collect();
-        let lines: Vec<_> = texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  godwit ")).collect();
+        let lines: Vec<_> =
+            texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  godwit ")).collect();
         assert!(lines.len() >= 8, "{lines:?}");
         for line in lines {
             let words = words(line);
@@ -169,7 +163,8 @@ mod cli_test {
 
     #[test]
     fn a_cause_is_told_once() {
-        let error = anyhow::anyhow!("the file is empty").context("kernel /k: the file is empty").context("no boot");
+        let error =
+            anyhow::anyhow!("the file is empty").context("kernel /k: the file is empty").context("no boot");
         assert_eq!(chain(&error), "no boot: kernel /k: the file is empty");
     }
 }

@@ -20,8 +20,8 @@ fn round_owed_rate_prediction_and_the_time_left_are_shown() {
         rounds: Vec::new(),
     };
     assert_eq!(
-        line(&progress),
-        "1.25 s · rounds · round 3, 64.0 MiB owed · 256 MiB/s · round ends in 125.00 ms · \
+        line(&progress, 1.5),
+        "1.50 s · rounds · round 3, 64.0 MiB owed · 256 MiB/s · round ends in 125.00 ms · \
          downtime would be 125.00 ms of 30.00 ms"
     );
 }
@@ -41,5 +41,5 @@ fn what_is_not_known_yet_is_left_out() {
         budget_s: 0.3,
         rounds: Vec::new(),
     };
-    assert_eq!(line(&progress), "1.00 ms · hello");
+    assert_eq!(line(&progress, 0.0), "1.00 ms · hello");
 }

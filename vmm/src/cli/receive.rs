@@ -17,7 +17,7 @@ use crate::{IncomingConfig, control::process};
 #[command(after_help = "\
 Examples:
   godwit receive --listen tcp:127.0.0.1:4000
-  godwit receive --listen unix:/tmp/target.sock --api /tmp/target-api.sock --serial file=/tmp/console.log")]
+  godwit receive --listen unix:/tmp/b --api /tmp/b.sock --serial file=/tmp/log")]
 #[group(id = "how to reach it", required = true, multiple = true, args = ["listen", "api"])]
 pub struct Receive {
     /// Where to wait for the source: tcp:ADDR:PORT (port 0 takes a free one and says which) or unix:PATH; without

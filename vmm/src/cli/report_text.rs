@@ -9,11 +9,13 @@ use super::units::{show_bytes, show_seconds};
 /// Most rounds that are listed; of more, the first and the last.
 const LISTED_ROUNDS: usize = 12;
 
-/// The whole report as text, every line ended.
+/// The whole report as text, every line ended; why a migration failed is said beside it.
 #[must_use]
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
-    head(&mut out, report).and_then(|()| rounds(&mut out, &report.rounds)).and_then(|()| tail(&mut out, report))
+    head(&mut out, report)
+        .and_then(|()| rounds(&mut out, &report.rounds))
+        .and_then(|()| tail(&mut out, report))
         // Writing into a String cannot fail.
         .unwrap_or_default();
     out
@@ -28,9 +30,6 @@ fn head(out: &mut String, report: &Report) -> std::fmt::Result {
     };
     let lanes = if report.lanes == 1 { "lane" } else { "lanes" };
     writeln!(out, "migration  {outcome}")?;
-    if let Some(error) = &report.error {
-        writeln!(out, "because    {error}")?;
-    }
     writeln!(out, "how        preset {}, {} {lanes}, {}", report.preset, report.lanes, report.tracking)?;
     writeln!(out, "total      {} (set-up {})", show_seconds(report.total_s), show_seconds(report.setup_s))?;
     writeln!(out, "downtime   {}", downtime(&report.downtime_s))?;
@@ -59,7 +58,11 @@ fn rounds(out: &mut String, rounds: &[Round]) -> std::fmt::Result {
     if rounds.is_empty() {
         return Ok(());
     }
-    writeln!(out, "rounds     {:>3} {:>10} {:>10} {:>10} {:>12} {:>10}", "n", "dirty", "sent", "time", "rate", "owed")?;
+    writeln!(
+        out,
+        "rounds     {:>3} {:>10} {:>10} {:>10} {:>12} {:>10}",
+        "n", "dirty", "sent", "time", "rate", "owed"
+    )?;
     let hidden = rounds.len().saturating_sub(LISTED_ROUNDS);
     for (i, round) in rounds.iter().enumerate() {
         if hidden > 0 && i == LISTED_ROUNDS / 2 {
@@ -86,6 +89,9 @@ fn row(round: &Round) -> String {
 }
 
 fn tail(out: &mut String, report: &Report) -> std::fmt::Result {
+    if report.rounds.is_empty() {
+        return Ok(());
+    }
     let pages = &report.pages;
     writeln!(
         out,

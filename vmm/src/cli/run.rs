@@ -18,8 +18,9 @@ use crate::{MachineConfig, boot::Kernel, control::process};
 #[command(after_help = "\
 Examples:
   godwit run --kernel builtin:load
-  godwit run --kernel builtin:load --cmdline 'memory=64M rate=2000 duration=5' --memory 128M
-  godwit run --kernel vmlinuz --initrd initramfs.cpio --cmdline 'console=ttyS0' --memory 512M --cpus 2 --api /tmp/vm.sock
+  godwit run --kernel builtin:load --memory 128M --cmdline 'rate=2000 duration=5'
+  godwit run --kernel builtin:load --cpus 2 --serial file=/tmp/log --api /tmp/a.sock
+  godwit run --kernel vmlinuz --initrd initramfs.cpio --cmdline console=ttyS0
 
 On a terminal, keys go to the guest, Ctrl-C too; Ctrl-A x ends the process.")]
 pub struct Run {

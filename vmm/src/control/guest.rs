@@ -32,7 +32,7 @@ pub enum Guest {
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
     /// Not in this state.
-    #[error("{wanted}: {is}")]
+    #[error("{wanted} is not possible: {is}")]
     State {
         /// What was wanted.
         wanted: &'static str,

@@ -3,11 +3,7 @@
 use std::sync::mpsc;
 
 use super::Guest;
-use crate::{
-    DirtyKind, ExitSender, Machine, MachineConfig, SerialConfig,
-    api::VmState,
-    boot::Kernel,
-};
+use crate::{DirtyKind, ExitSender, Machine, MachineConfig, SerialConfig, api::VmState, boot::Kernel};
 
 /// A guest that runs and does nothing.
 fn running() -> Guest {

@@ -23,7 +23,7 @@ use godwit_transport::{
 use hyper::StatusCode;
 use tokio::sync::oneshot;
 
-use super::{Ending, Guest, Ongoing, Vmm};
+use super::{Driving, Ending, Guest, Ongoing, Vmm, notice};
 use crate::{
     Machine,
     api::{Answer, Refusal},
@@ -93,7 +93,10 @@ fn begin(
     let mut now = vmm.now();
     now.nothing_ongoing()?;
     if !matches!(now.guest, Guest::Empty) {
-        return Err(Refusal::wrong_state(format!("receiving a guest: {}", now.guest.words())));
+        return Err(Refusal::wrong_state(format!(
+            "receiving a guest is not possible: {}",
+            now.guest.words()
+        )));
     }
     let handle = Handle::default();
     now.ongoing = Some(Ongoing::Incoming(handle.clone()));
@@ -101,6 +104,7 @@ fn begin(
     let host = Arriving { vmm: Arc::clone(vmm), since: None };
     let waiting = move || {
         let vmm = Arc::clone(&host.vmm);
+        let _driving = Driving(Arc::clone(&vmm));
         let waited = wait(host, &address, &handle, patience);
         vmm.now().ongoing = None;
         // The client may have left; what happened has been said.
@@ -127,18 +131,18 @@ fn wait(
         let listener = Listener::bind(address)
             .await
             .map_err(|source| Failure::Bind { address: address.clone(), source })?;
-        eprintln!("godwit: waiting for a guest at {}", listener.address());
+        notice(format_args!("waiting for a guest at {}", listener.address()));
         loop {
             match receive(&listener, &mut host, handle).await {
                 Ok(received) => {
-                    eprintln!("godwit: {}", host.arrival(&received));
+                    notice(host.arrival(&received));
                     return Ok(received);
                 }
                 Err(error) => {
                     let cancelled = error.class == Class::Cancelled;
                     // A wait that was called off before anybody came is not worth a word.
                     if !cancelled || host.since.take().is_some() {
-                        eprintln!("godwit: no guest arrived: {error}");
+                        notice(format_args!("no guest arrived: {error}"));
                     }
                     if cancelled || patience == Patience::Once {
                         return Err(Failure::Migration(error));

@@ -1,16 +1,19 @@
 //! The owner of this process's guest: one at most, in a state that says what can be done to it.
 //!
 //! [`Vmm`] is what the API acts on ([`Service`](crate::api::Service)), what migrations act on (the hosts in
-//! [`outgoing`] and [`incoming`]), and what [`process`] lives around. Machines come from `machine`, bytes move in
+//! `outgoing` and `incoming`), and what [`process`] lives around. Machines come from `machine`, bytes move in
 //! `godwit-transport`; nothing here knows KVM or the wire.
 
 mod guest;
 #[cfg(test)]
 mod guest_test;
 mod incoming;
+mod notice;
 mod outgoing;
 pub mod process;
 mod service;
+#[cfg(test)]
+mod service_test;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +23,8 @@ use godwit_transport::handle::Handle;
 use tokio::sync::mpsc;
 
 pub use guest::{Guest, GuestError};
+pub(crate) use notice::notice;
+pub use outgoing::{DEFAULT_DOWNTIME, DEFAULT_LANES, DEFAULT_TIMEOUT};
 
 use crate::{
     Exit, ExitSender, IncomingConfig, MachineConfig, SerialConfig,
@@ -145,7 +150,9 @@ impl Vmm {
         }
         match RawTerminal::enter() {
             Ok(terminal) => *self.terminal.lock().unwrap_or_else(PoisonError::into_inner) = terminal,
-            Err(error) => eprintln!("godwit: the terminal stays in its line mode, raw mode failed: {error}"),
+            Err(error) => {
+                notice(format_args!("the terminal stays in its line mode, raw mode failed: {error}"));
+            }
         }
     }
 
@@ -163,6 +170,18 @@ impl Vmm {
             SerialConfig::Null => (ConsoleMode::Null, None, None),
         };
         Serial { mode, file, socket }
+    }
+}
+
+/// Held by the thread that drives a migration: if it panics, no migration is under way any more, and the guest can
+/// still be asked for, resumed or moved again.
+struct Driving(Arc<Vmm>);
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.now().ongoing = None;
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use godwit_transport::{
 use hyper::StatusCode;
 use tokio::sync::oneshot;
 
-use super::{Ending, Ongoing, Vmm};
+use super::{Driving, Ending, Guest, Ongoing, Vmm, notice};
 use crate::api::{Answer, Refusal, SendMigration, TimeoutStrategy};
 
 /// Lanes, where the request names none.
@@ -77,6 +77,9 @@ fn options(request: SendMigration) -> Result<Options, Refusal> {
 fn begin(vmm: &Arc<Vmm>, options: Options) -> Result<oneshot::Receiver<Report>, Refusal> {
     let mut now = vmm.now();
     now.nothing_ongoing()?;
+    if let Guest::Paused(..) = now.guest {
+        return Err(Refusal::wrong_state("the guest is paused; resume it, then move it"));
+    }
     let machine = now.guest.running("moving the guest")?;
     let shape = machine.shape().map_err(|e| Refusal::failed("the guest cannot be moved", &e))?;
     let (pages, dirty) = (machine.pages(), machine.dirty());
@@ -90,6 +93,7 @@ fn begin(vmm: &Arc<Vmm>, options: Options) -> Result<oneshot::Receiver<Report>, 
     let driving = {
         let handle = handle.clone();
         move || {
+            let _driving = Driving(Arc::clone(&host.vmm));
             let report = runtime.block_on(migrate(&options, &mut host, &handle));
             conclude(&host.vmm, &options.to, &report);
             // The client may have left; the report stays in `vmm`.
@@ -115,7 +119,7 @@ fn conclude(vmm: &Vmm, to: &Address, report: &Report) {
     };
     match failure(report) {
         None => vmm.end(Ending::MovedTo(to.to_string())),
-        Some(sentences) => eprintln!("godwit: {}", sentences.join(": ")),
+        Some(sentences) => notice(sentences.join(": ")),
     }
     drop(departed);
 }
@@ -130,7 +134,11 @@ fn failure(report: &Report) -> Option<Vec<String>> {
             "the outcome of the migration is unknown: the guest may be running at the target, so it stays paused here"
         }
     };
-    let why = report.error.as_ref().map(|error| format!("{error} [{}]", class(error.class)));
+    let why = report.error.as_ref().map(|error| {
+        let unheard = error.class == Class::Link && error.phase == "hello";
+        let hint = if unheard { "; is `godwit receive` waiting there?" } else { "" };
+        format!("{error} [{}]{hint}", class(error.class))
+    });
     Some(std::iter::once(what.to_owned()).chain(why).collect())
 }
 

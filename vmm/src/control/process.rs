@@ -10,7 +10,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{Ending, Guest, Ongoing, Vmm, exits_into, incoming};
+use super::{Ending, Guest, Ongoing, Vmm, exits_into, incoming, notice};
 use crate::{
     ConfigError, IncomingConfig, Machine, MachineConfig, MachineError,
     api::{self, ApiSocket, SocketError},
@@ -79,10 +79,8 @@ fn live(
     ended: mpsc::UnboundedReceiver<Ending>,
 ) -> Result<u8, ProcessError> {
     let host = |what| move |source| ProcessError::Host { what, source };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(host("the I/O loop"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(host("the I/O loop"))?;
     let status = runtime.block_on(async {
         let mut signals = Signals::catch().map_err(host("signals"))?;
         if vmm.now().guest.machine().is_some() {
@@ -122,15 +120,15 @@ async fn end(vmm: &Vmm, mut ended: mpsc::UnboundedReceiver<Ending>, signals: &mu
     let status = tokio::select! {
         ending = ended.recv() => match ending {
             Some(Ending::Guest(exit)) => {
-                eprintln!("godwit: {exit}");
+                notice(&exit);
                 exit.code()
             }
             Some(Ending::MovedTo(address)) => {
-                eprintln!("godwit: the guest now runs at {address}; this process ends");
+                notice(format_args!("the guest now runs at {address}; this process ends"));
                 0
             }
             Some(Ending::CannotListen(why)) => {
-                eprintln!("godwit: {why}");
+                notice(why);
                 1
             }
             Some(Ending::Asked) | None => 0,
@@ -146,7 +144,7 @@ async fn end(vmm: &Vmm, mut ended: mpsc::UnboundedReceiver<Ending>, signals: &mu
             }
         };
         if tokio::time::timeout(LAST_WORD, gone).await.is_err() {
-            eprintln!("godwit: the migration under way did not end in time; its peer will see the link close");
+            notice("the migration under way did not end in time; its peer will see the link close");
         }
     }
     status

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Ending, Guest, GuestError, Ongoing, Vmm, incoming, outgoing};
+use super::{Ending, Guest, GuestError, Ongoing, Vmm, incoming, notice, outgoing};
 use crate::api::{Answer, Call, Cpus, Memory, Ping, Refusal, Service, VmConfig, VmInfo};
 
 impl Service for Arc<Vmm> {
@@ -23,9 +23,9 @@ impl Service for Arc<Vmm> {
                 let mut now = self.now();
                 now.nothing_ongoing()?;
                 if let Guest::Surrendered(_) = now.guest {
-                    eprintln!(
-                        "godwit: resumed by hand after a migration of unknown outcome; if the guest runs at the \
-                         target too, end one of the two now"
+                    notice(
+                        "resumed by hand after a migration of unknown outcome; if the guest runs at the \
+                         target too, end one of the two now",
                     );
                     now.guest.take_back();
                 }
@@ -118,7 +118,8 @@ fn ping() -> Ping {
 }
 
 fn document(value: &impl Serialize) -> Result<Answer, Refusal> {
-    let value = serde_json::to_value(value).map_err(|e| Refusal::failed("the answer cannot be written", &e))?;
+    let value =
+        serde_json::to_value(value).map_err(|e| Refusal::failed("the answer cannot be written", &e))?;
     Ok(Answer::Document(value))
 }
 

@@ -54,13 +54,15 @@ impl KvmDirtyRing {
     pub(crate) fn prepare(vm: &VmFd) -> Result<usize, KvmError> {
         let (cap, most) = sys::dirty_ring_cap(vm).ok_or(KvmError::Missing("KVM_CAP_DIRTY_LOG_RING"))?;
         let bytes = RING_BYTES.min(most);
-        sys::enable_cap(vm, cap, bytes.into()).map_err(KvmError::io("KVM_ENABLE_CAP of KVM_CAP_DIRTY_LOG_RING"))?;
+        sys::enable_cap(vm, cap, bytes.into())
+            .map_err(KvmError::io("KVM_ENABLE_CAP of KVM_CAP_DIRTY_LOG_RING"))?;
         Ok(bytes as usize)
     }
 
     /// Tracks the pages of `slots` by the rings of `vcpus`, all of which were made after the VM was prepared.
     pub(crate) fn new(slots: Slots, vcpus: &[VcpuFd], ring_bytes: usize) -> Result<Self, KvmError> {
-        let rings = vcpus.iter().map(|vcpu| Ok(Ring { mapping: RingMapping::new(vcpu, ring_bytes)?, next: 0 }));
+        let rings =
+            vcpus.iter().map(|vcpu| Ok(Ring { mapping: RingMapping::new(vcpu, ring_bytes)?, next: 0 }));
         let rings = rings.collect::<Result<_, _>>().map_err(KvmError::io("mapping a dirty ring"))?;
         Ok(Self { slots, pending: Mutex::new(Pending { rings, pages: None }) })
     }
@@ -123,7 +125,9 @@ impl Ring {
 
     /// The entries that a harvest would take.
     fn filled(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        (0..self.entries()).map_while(|ahead| self.entry((self.next + ahead) % self.entries())).map(|(_, e)| e)
+        (0..self.entries())
+            .map_while(|ahead| self.entry((self.next + ahead) % self.entries()))
+            .map(|(_, e)| e)
     }
 }
 
@@ -159,7 +163,8 @@ impl DirtySource for KvmDirtyRing {
         };
         dirty.union(pages);
         for (number, page) in pending.rings.iter().flat_map(Ring::filled) {
-            if let Some(slot) = self.slots.iter().find(|s| s.number() == number && page < u64::from(s.pages)) {
+            if let Some(slot) = self.slots.iter().find(|s| s.number() == number && page < u64::from(s.pages))
+            {
                 dirty.insert(slot.first + page as u32);
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of a particular machine. Neighbours: `sys` has the calls that kvm-ioctls does not offer.
 
+#[cfg(test)]
+mod kvm_test;
 mod plain;
 pub(crate) mod sys;
 
@@ -9,9 +11,9 @@ use std::io;
 
 use kvm_bindings::{
     KVM_API_VERSION, KVM_CAP_ADJUST_CLOCK, KVM_CAP_DEBUGREGS, KVM_CAP_EXT_CPUID, KVM_CAP_GET_TSC_KHZ,
-    KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_MP_STATE, KVM_CAP_PIT2,
-    KVM_CAP_PIT_STATE2, KVM_CAP_SET_IDENTITY_MAP_ADDR, KVM_CAP_SET_TSS_ADDR, KVM_CAP_SREGS2, KVM_CAP_USER_MEMORY,
-    KVM_CAP_VCPU_EVENTS, KVM_CAP_XCRS, KVM_CAP_XSAVE2,
+    KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_MP_STATE,
+    KVM_CAP_PIT_STATE2, KVM_CAP_PIT2, KVM_CAP_SET_IDENTITY_MAP_ADDR, KVM_CAP_SET_TSS_ADDR, KVM_CAP_SREGS2,
+    KVM_CAP_USER_MEMORY, KVM_CAP_VCPU_EVENTS, KVM_CAP_XSAVE2,
 };
 use kvm_ioctls::Kvm;
 use thiserror::Error;
@@ -21,7 +23,7 @@ pub(crate) use plain::Plain;
 const DEVICE: &std::ffi::CStr = c"/dev/kvm";
 
 /// What every machine needs, by the names of the KVM API documentation.
-const NEEDED: [(u32, &str); 19] = [
+const NEEDED: [(u32, &str); 18] = [
     (KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"),
     (KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"),
     (KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"),
@@ -35,7 +37,6 @@ const NEEDED: [(u32, &str); 19] = [
     (KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"),
     (KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"),
     (KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"),
-    (KVM_CAP_XCRS, "KVM_CAP_XCRS"),
     (KVM_CAP_XSAVE2, "KVM_CAP_XSAVE2"),
     (KVM_CAP_SREGS2, "KVM_CAP_SREGS2"),
     (KVM_CAP_GET_TSC_KHZ, "KVM_CAP_GET_TSC_KHZ"),
@@ -54,12 +55,14 @@ pub enum KvmError {
     Absent,
     /// /dev/kvm is there, but the driver behind it is not.
     #[error(
-        "/dev/kvm is there, but no KVM driver answers ({0}): load the module (modprobe kvm-intel or kvm-amd), or, in \
-         a virtual machine, enable nested virtualisation on its host"
+        "/dev/kvm is there, but no KVM driver answers; load the module (modprobe kvm-intel or kvm-amd), or, in a \
+         virtual machine, enable nested virtualisation on its host"
     )]
     NoDriver(#[source] io::Error),
     /// Not permitted.
-    #[error("/dev/kvm may not be opened by this user: join the group that owns it (usually: usermod -aG kvm $USER)")]
+    #[error(
+        "/dev/kvm may not be opened by this user: join the group that owns it (usually: usermod -aG kvm $USER)"
+    )]
     Forbidden,
     /// Not the API that has been the only one since 2007.
     #[error("/dev/kvm speaks API version {0}; this program needs 12")]
@@ -68,7 +71,7 @@ pub enum KvmError {
     #[error("this host's KVM lacks {0}; Linux 5.17 or newer is needed")]
     Missing(&'static str),
     /// A call failed.
-    #[error("{what} failed: {source}")]
+    #[error("{what} failed")]
     Call {
         /// The call, by its name in the KVM API documentation.
         what: &'static str,
@@ -91,11 +94,7 @@ impl KvmError {
 
 /// Opens KVM and checks that it can what every machine needs.
 pub(crate) fn open() -> Result<Kvm, KvmError> {
-    let kvm = Kvm::new_with_path(DEVICE).map_err(|errno| match errno.errno() {
-        libc::ENOENT => KvmError::Absent,
-        libc::EACCES | libc::EPERM => KvmError::Forbidden,
-        _ => KvmError::NoDriver(errno.into()),
-    })?;
+    let kvm = Kvm::new_with_path(DEVICE).map_err(|errno| unopened(errno.into()))?;
     match kvm.get_api_version() {
         version if version == KVM_API_VERSION as i32 => {}
         version => return Err(KvmError::Version(version)),
@@ -103,5 +102,14 @@ pub(crate) fn open() -> Result<Kvm, KvmError> {
     match NEEDED.iter().find(|(cap, _)| kvm.check_extension_raw((*cap).into()) <= 0) {
         Some((_, name)) => Err(KvmError::Missing(name)),
         None => Ok(kvm),
+    }
+}
+
+/// Why the device could not be opened.
+fn unopened(error: io::Error) -> KvmError {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => KvmError::Absent,
+        Some(libc::EACCES | libc::EPERM) => KvmError::Forbidden,
+        _ => KvmError::NoDriver(error),
     }
 }

@@ -6,7 +6,8 @@
 use std::mem::size_of;
 
 use kvm_bindings::{
-    kvm_debugregs, kvm_irqchip, kvm_lapic_state, kvm_pit_state2, kvm_regs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
+    kvm_debugregs, kvm_irqchip, kvm_lapic_state, kvm_pit_state2, kvm_regs, kvm_sregs2, kvm_vcpu_events,
+    kvm_xcrs,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -67,7 +68,8 @@ impl<T: Bits> Serialize for Plain<T> {
 impl<'de, T: Bits> Deserialize<'de> for Plain<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = <&[u8]>::deserialize(deserializer)?;
-        Self::from_bytes(bytes)
-            .ok_or_else(|| D::Error::custom(format!("{} bytes where {} are needed", bytes.len(), size_of::<T>())))
+        Self::from_bytes(bytes).ok_or_else(|| {
+            D::Error::custom(format!("{} bytes where {} are needed", bytes.len(), size_of::<T>()))
+        })
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{io, mem::size_of, os::fd::AsRawFd, ptr};
 
-use kvm_bindings::{
-    KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET,
-    KVMIO, kvm_clear_dirty_log, kvm_clear_dirty_log__bindgen_ty_1, kvm_device_attr,
-    kvm_dirty_log, kvm_dirty_log__bindgen_ty_1, kvm_enable_cap, kvm_sregs2, kvm_userspace_memory_region,
-};
 use kvm_bindings::nested::KvmNestedStateBuffer;
+use kvm_bindings::{
+    KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET, KVMIO,
+    kvm_clear_dirty_log, kvm_clear_dirty_log__bindgen_ty_1, kvm_device_attr, kvm_dirty_log,
+    kvm_dirty_log__bindgen_ty_1, kvm_enable_cap, kvm_sregs2, kvm_userspace_memory_region,
+};
 use kvm_ioctls::{VcpuFd, VmFd};
 use vmm_sys_util::{
     ioctl::{ioctl, ioctl_with_mut_ptr, ioctl_with_mut_ref, ioctl_with_ptr, ioctl_with_ref},
@@ -52,10 +52,17 @@ pub(crate) fn get_dirty_log(vm: &VmFd, slot: u32, pages: u32, bitmap: &mut [u64]
 
 /// KVM_CLEAR_DIRTY_LOG: forgets and re-protects the pages of `slot` from `first` on whose bit in `bitmap` is set.
 /// `first` is a multiple of 64; so is `pages`, except at the slot's end.
-pub(crate) fn clear_dirty_log(vm: &VmFd, slot: u32, first: u32, pages: u32, bitmap: &[u64]) -> io::Result<()> {
+pub(crate) fn clear_dirty_log(
+    vm: &VmFd,
+    slot: u32,
+    first: u32,
+    pages: u32,
+    bitmap: &[u64],
+) -> io::Result<()> {
     assert!(bitmap.len() * 64 >= pages as usize);
     let bits = kvm_clear_dirty_log__bindgen_ty_1 { dirty_bitmap: bitmap.as_ptr().cast_mut().cast() };
-    let log = kvm_clear_dirty_log { slot, num_pages: pages, first_page: first.into(), __bindgen_anon_1: bits };
+    let log =
+        kvm_clear_dirty_log { slot, num_pages: pages, first_page: first.into(), __bindgen_anon_1: bits };
     // SAFETY: KVM only reads the bitmap, as many bits as `pages`, which the assertion says are there.
     checked(unsafe { ioctl_with_ref(vm, KVM_CLEAR_DIRTY_LOG(), &log) }).map(drop)
 }
@@ -96,7 +103,9 @@ pub(crate) fn set_sregs2(vcpu: &VcpuFd, sregs: &kvm_sregs2) -> io::Result<()> {
 
 /// Bytes of the XSAVE area of this VM's vCPUs: what KVM_GET_XSAVE2 writes and KVM_SET_XSAVE reads.
 pub(crate) fn xsave_bytes(vm: &VmFd) -> usize {
-    usize::try_from(vm.check_extension_int(kvm_ioctls::Cap::Xsave2)).unwrap_or(0).max(size_of::<ClassicXsave>())
+    usize::try_from(vm.check_extension_int(kvm_ioctls::Cap::Xsave2))
+        .unwrap_or(0)
+        .max(size_of::<ClassicXsave>())
 }
 
 /// KVM_GET_XSAVE2, `bytes` long ([`xsave_bytes`] of its VM).
@@ -144,10 +153,12 @@ pub(crate) fn set_tsc_offset(vcpu: &VcpuFd, mut value: u64) -> io::Result<()> {
     checked(unsafe { ioctl_with_ref(vcpu, KVM_SET_DEVICE_ATTR(), &attr) }).map(drop)
 }
 
-/// KVM_GET_NESTED_STATE as bytes, as many as are in use.
+/// KVM_GET_NESTED_STATE as bytes, as many as are in use: at least the header, which says whether interrupts are
+/// masked globally even where no nested guest runs.
 pub(crate) fn nested_state(vcpu: &VcpuFd) -> io::Result<Vec<u8>> {
     let mut buffer = KvmNestedStateBuffer::empty();
-    let used = vcpu.nested_state(&mut buffer).map_err(io::Error::from)?.map_or(0, usize::from);
+    vcpu.nested_state(&mut buffer).map_err(io::Error::from)?;
+    let used = buffer.size as usize;
     // SAFETY: a C structure without padding, made of zeros and then written by KVM.
     let bytes = unsafe { std::slice::from_raw_parts((&raw const buffer).cast::<u8>(), size_of_val(&buffer)) };
     Ok(bytes[..used.min(bytes.len())].to_vec())
@@ -184,7 +195,8 @@ impl RingMapping {
         let offset = i64::from(kvm_bindings::KVM_DIRTY_LOG_PAGE_OFFSET) * 4096;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice takes nothing away from anybody.
-        let at = unsafe { libc::mmap(ptr::null_mut(), bytes, access, libc::MAP_SHARED, vcpu.as_raw_fd(), offset) };
+        let at =
+            unsafe { libc::mmap(ptr::null_mut(), bytes, access, libc::MAP_SHARED, vcpu.as_raw_fd(), offset) };
         match ptr::NonNull::new(at) {
             Some(entries) if at != libc::MAP_FAILED => Ok(Self { entries, bytes }),
             _ => Err(io::Error::last_os_error()),

@@ -43,13 +43,21 @@ pub(super) fn boot(cmdline: &str, cpus: u8) -> (Bench, RunToken) {
     boot_with(cmdline, cpus, DirtyKind::Log)
 }
 
+pub(super) fn boot_sized(cmdline: &str, memory_bytes: u64) -> (Bench, RunToken) {
+    start(cmdline, 1, memory_bytes, DirtyKind::Log)
+}
+
 pub(super) fn boot_with(cmdline: &str, cpus: u8, dirty: DirtyKind) -> (Bench, RunToken) {
+    start(cmdline, cpus, 64 << 20, dirty)
+}
+
+fn start(cmdline: &str, cpus: u8, memory_bytes: u64, dirty: DirtyKind) -> (Bench, RunToken) {
     let (directory, console, serial) = console();
     let config = MachineConfig {
         kernel: Kernel::Builtin(guest_images::LOAD_ELF),
         initrd: None,
         cmdline: cmdline.into(),
-        memory_bytes: 64 << 20,
+        memory_bytes,
         cpus,
         serial,
         dirty,
@@ -96,7 +104,9 @@ impl Bench {
     }
 
     pub(super) fn exit(&self) -> Exit {
-        self.exits.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no exit; the console has: {}", self.output()))
+        self.exits
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("no exit; the console has: {}", self.output()))
     }
 
     pub(super) fn resume(&mut self, token: RunToken) {

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use godwit_migration::{host::DirtySource, shape::{CpuidEntry, MemoryShape}};
+use godwit_migration::{
+    host::DirtySource,
+    shape::{CpuidEntry, MemoryShape},
+};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 
@@ -20,7 +23,7 @@ use crate::{
     exit::ExitSender,
     kvm::{self, KvmError},
     memory::{self, GuestPages},
-    vcpu::{Surroundings, Vcpu, state::{HostCpu, shape_entry}},
+    vcpu::{Surroundings, Vcpu, host::HostCpu, state::shape_entry},
 };
 
 /// A machine without its threads.
@@ -102,7 +105,7 @@ impl Built {
             exits: exits.clone(),
             ring: self.ring.clone(),
             run_bytes: self.vm.run_size(),
-            host: HostCpu::of(&self.vm),
+            cpu: HostCpu::of(&self.vm),
         };
         let fds = std::mem::take(&mut self.vcpus);
         let cpuids = std::mem::take(&mut self.cpuids).into_iter().chain(std::iter::repeat(Vec::new()));
@@ -127,7 +130,8 @@ fn create_vm(kvm: &Kvm) -> Result<VmFd, KvmError> {
 
 /// Interrupt controllers and timer, and the two pages that Intel CPUs need for real mode.
 fn create_chips(vm: &VmFd) -> Result<(), KvmError> {
-    vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(KvmError::call("KVM_SET_IDENTITY_MAP_ADDR"))?;
+    vm.set_identity_map_address(layout::KVM_IDENTITY_MAP)
+        .map_err(KvmError::call("KVM_SET_IDENTITY_MAP_ADDR"))?;
     vm.set_tss_address(layout::KVM_TSS as usize).map_err(KvmError::call("KVM_SET_TSS_ADDR"))?;
     vm.create_irq_chip().map_err(KvmError::call("KVM_CREATE_IRQCHIP"))?;
     let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };

@@ -107,7 +107,8 @@ pub(super) fn missing(guest: &[CpuidEntry], host: &[CpuidEntry]) -> Vec<String> 
         };
         let lost = bits(guest) & !bits(host) & !dynamic;
         sentences.extend((0..32).filter(|bit| lost >> bit & 1 == 1).map(|bit| {
-            let place = format!("leaf {function:#x}, subleaf {index}, {} bit {bit}", REGISTER_NAMES[register]);
+            let place =
+                format!("leaf {function:#x}, subleaf {index}, {} bit {bit}", REGISTER_NAMES[register]);
             match NAMES.iter().find(|n| (n.0, n.1, n.2, n.3) == (function, index, register, bit)) {
                 Some((.., name)) => format!("CPU feature {name} (CPUID {place}) is missing here"),
                 None => format!("a CPU feature without a name (CPUID {place}) is missing here"),

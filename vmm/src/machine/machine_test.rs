@@ -9,17 +9,15 @@ use godwit_state::{Section, Sections, StateError};
 
 use super::{
     Machine, RunState,
-    bench::{boot, incoming, moved},
+    bench::{self, boot, incoming, moved},
 };
 use crate::{error::MachineError, exit::Exit, vcpu::state::VcpuState, vm_state::ClockState};
 
 #[test]
 fn a_guest_ends_as_it_says() {
-    for (how, expected) in [
-        ("debug", Exit::DebugExit(1)),
-        ("reset", Exit::Reset),
-        ("triple", Exit::TripleFault { vcpu: 0 }),
-    ] {
+    for (how, expected) in
+        [("debug", Exit::DebugExit(1)), ("reset", Exit::Reset), ("triple", Exit::TripleFault { vcpu: 0 })]
+    {
         let (mut bench, token) = boot(&format!("memory=1M duration=1 exit={how}"), 1);
         bench.resume(token);
         assert_eq!(bench.exit(), expected, "exit={how}");
@@ -73,7 +71,7 @@ fn time_goes_on_while_a_guest_is_moved() {
     let again = target.machine.save().unwrap();
     // Between the two savings, as the source's own clock and counters show it.
     let here = source.machine.save().unwrap();
-    let clock = |sections: &Sections| sections.open::<ClockState>("vm").unwrap().guest_nanoseconds();
+    let clock = |sections: &Sections| sections.open::<ClockState>("vm").unwrap().guest_nanoseconds;
     let passed = clock(&here) - clock(&saved);
     assert!(clock(&again).abs_diff(clock(&here)) < 50_000_000, "{} and {}", clock(&again), clock(&here));
     assert!(passed >= 200_000_000, "{passed} ns");
@@ -153,6 +151,40 @@ fn what_was_restored_is_saved_again_unchanged() {
 }
 
 #[test]
+fn every_part_of_a_vcpus_state_is_taken_over() {
+    const LSTAR: u32 = 0xc000_0082;
+    /// Where the first vector register is in the XSAVE area, and the list of the components in use.
+    const XMM0: usize = 160;
+    const COMPONENTS: usize = 512;
+    /// Task priority, in the LAPIC's page.
+    const TPR: usize = 0x80;
+    let (source, _token) = boot("memory=1M", 2);
+    let saved = source.machine.save().unwrap();
+    let mut state: VcpuState = saved.open("vcpu1").unwrap();
+    state.regs.0.r15 = 0x1122_3344;
+    state.sregs.0.fs.base = 0x5000;
+    (state.debug.0.db[0], state.debug.0.dr7) = (0x6000, 0x401);
+    state.xsave[XMM0] = 0x77;
+    state.xsave[COMPONENTS] |= 2;
+    state.msrs.iter_mut().find(|(index, _)| *index == LSTAR).unwrap().1 = 0x8000;
+    state.lapic.0.regs[TPR] = 0x20;
+    state.sregs.0.cr8 = 2;
+    state.mp_state = kvm_bindings::KVM_MP_STATE_HALTED;
+    let sections = saved.iter().filter(|s| s.instance != "vcpu1").cloned();
+    let sections = sections.chain([Section::of("vcpu1", &state).unwrap()]);
+    let mut target = incoming(&source.machine);
+    target.machine.restore(&Sections::checked(sections.collect()).unwrap()).unwrap();
+    let arrived: VcpuState = target.machine.save().unwrap().open("vcpu1").unwrap();
+    assert_eq!(arrived.regs, state.regs);
+    assert_eq!(arrived.sregs, state.sregs);
+    assert_eq!(arrived.debug, state.debug);
+    assert_eq!(arrived.xsave[XMM0], 0x77);
+    assert!(arrived.msrs.contains(&(LSTAR, 0x8000)));
+    assert_eq!(arrived.lapic.0.regs[TPR], 0x20);
+    assert_eq!(arrived.mp_state, state.mp_state);
+}
+
+#[test]
 fn a_state_that_does_not_fit_is_refused_in_words() {
     let (source, _token) = boot("memory=1M", 1);
     let saved = source.machine.save().unwrap();
@@ -229,7 +261,20 @@ fn a_machine_of_our_own_is_never_refused_and_a_foreign_one_with_every_reason() {
     let leaf7 = foreign.cpus.cpuid.iter_mut().find(|e| e.function == 7 && e.index == 0).unwrap();
     leaf7.registers[1] |= 1 << 16;
     let reasons = Machine::refusals(&foreign).join("\n");
-    for part in ["of memory, this host", "version 99", "floppy", "0xdeadbeef", "XSAVE", "CPU feature avx512f", "kHz"] {
+    for part in
+        ["of memory, this host", "version 99", "floppy", "0xdeadbeef", "XSAVE", "CPU feature avx512f", "kHz"]
+    {
         assert!(reasons.contains(part), "no '{part}' in: {reasons}");
     }
+}
+
+#[test]
+fn a_guest_that_reaches_beyond_the_hole_runs_and_moves() {
+    let (mut source, token) = bench::boot_sized("memory=2M rate=1000", 5 << 30);
+    assert_eq!(source.machine.shape().unwrap().memory.regions.len(), 2);
+    source.resume(token);
+    source.await_beats(2);
+    let token = source.machine.pause().unwrap();
+    let beats = moved(source, token).await_beats(3);
+    assert!(beats.iter().all(|beat| beat.1 == 0), "{beats:?}");
 }

@@ -40,7 +40,7 @@ use crate::{
     kvm::KvmError,
     memory::{self, GuestPages},
     run_token::RunToken,
-    vcpu::{Vcpu, msrs, state::HostCpu},
+    vcpu::{Vcpu, host},
 };
 
 /// What a machine is doing.
@@ -158,12 +158,13 @@ impl Machine {
     /// # Errors
     /// Where KVM cannot be asked.
     pub fn shape(&self) -> Result<MachineShape, MachineError> {
+        let host = host::probed()?;
         let cpus = CpuShape {
             count: self.cpus(),
             cpuid: self.cpuid.clone(),
-            msrs: msrs::travelling()?.to_vec(),
+            msrs: host.msrs.clone(),
             tsc_khz: self.tsc_khz,
-            xsave_bytes: HostCpu::of(&self.vm).xsave_bytes as u32,
+            xsave_bytes: host.cpu.xsave_bytes as u32,
         };
         Ok(MachineShape { memory: memory::shape_of(&self.memory), cpus, devices: self.wiring.shape() })
     }

@@ -3,17 +3,21 @@
 use std::fs;
 
 use godwit_devices::Kind;
+use godwit_migration::host::HostError;
 use godwit_migration::limits::MAX_REASONS;
 use godwit_migration::shape::{CpuShape, CpuidEntry, DeviceShape, MachineShape};
-use kvm_bindings::{KVM_CAP_TSC_CONTROL, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::KVM_MAX_CPUID_ENTRIES;
 use kvm_ioctls::Kvm;
 
 use super::{features, wiring};
 use crate::{
     cpuid::{self, MachineFeatures},
-    kvm::{self, KvmError, sys},
+    kvm::{self, KvmError},
     memory,
-    vcpu::{msrs, state::shape_entry},
+    vcpu::{
+        host::{self, Host},
+        state::shape_entry,
+    },
 };
 
 /// KVM takes a TSC frequency this many millionths off the host's as the same (its parameter tsc_tolerance_ppm).
@@ -29,7 +33,7 @@ pub(super) fn of(shape: &MachineShape) -> Vec<String> {
     memory_reasons(shape, &mut reasons);
     device_reasons(&shape.devices, &mut reasons);
     if let Err(error) = cpu_reasons(&shape.cpus, &mut reasons) {
-        reasons.push(error.to_string());
+        reasons.push(HostError::of(error).0);
     }
     reasons.truncate(MAX_REASONS);
     reasons
@@ -71,7 +75,10 @@ fn in_units(bytes: u64) -> String {
 fn device_reasons(devices: &[DeviceShape], reasons: &mut Vec<String>) {
     for device in devices {
         match Kind::named(&device.kind) {
-            None => reasons.push(format!("this build has no device '{}' (the guest's '{}')", device.kind, device.instance)),
+            None => reasons.push(format!(
+                "this build has no device '{}' (the guest's '{}')",
+                device.kind, device.instance
+            )),
             Some(kind) if !kind.reads(device.version) => reasons.push(format!(
                 "the state of the guest's '{}' ('{}') has version {}, this build reads {} to {}",
                 device.instance, device.kind, device.version, kind.oldest, kind.version
@@ -93,44 +100,42 @@ pub(super) fn devices_differ(guest: &[DeviceShape]) -> String {
 
 fn cpu_reasons(cpus: &CpuShape, reasons: &mut Vec<String>) -> Result<(), KvmError> {
     let kvm = kvm::open()?;
-    if usize::from(cpus.count) > kvm.get_max_vcpus() {
-        reasons.push(format!("the guest has {} vCPUs, this host's KVM makes {}", cpus.count, kvm.get_max_vcpus()));
+    let host = host::probed()?;
+    if usize::from(cpus.count) > host.max_vcpus {
+        let (wanted, here) = (cpus.count, host.max_vcpus);
+        reasons.push(format!("the guest has {wanted} vCPUs, this host's KVM makes at most {here}"));
     }
-    let vm = kvm.create_vm().map_err(KvmError::call("KVM_CREATE_VM"))?;
-    let vcpu = vm.create_vcpu(0).map_err(KvmError::call("KVM_CREATE_VCPU"))?;
-    let xsave_bytes = sys::xsave_bytes(&vm);
-    if cpus.xsave_bytes as usize > xsave_bytes {
-        let wanted = cpus.xsave_bytes;
-        reasons.push(format!("the guest's XSAVE area has {wanted} bytes, this host's has {xsave_bytes}"));
+    if cpus.xsave_bytes as usize > host.cpu.xsave_bytes {
+        let (wanted, here) = (cpus.xsave_bytes, host.cpu.xsave_bytes);
+        reasons.push(format!("the guest's XSAVE area has {wanted} bytes, this host's has {here}"));
     }
-    let tsc_khz = vcpu.get_tsc_khz().map_err(KvmError::call("KVM_GET_TSC_KHZ"))?;
-    tsc_reasons(&kvm, cpus.tsc_khz, tsc_khz, reasons);
-    let here = msrs::travelling()?;
-    let foreign: Vec<_> = cpus.msrs.iter().filter(|index| !here.contains(index)).map(|i| format!("{i:#x}")).collect();
+    reasons.extend(tsc_reason(host, cpus.tsc_khz));
+    let foreign = cpus.msrs.iter().filter(|index| !host.msrs.contains(index));
+    let foreign: Vec<_> = foreign.map(|index| format!("{index:#x}")).collect();
     if !foreign.is_empty() {
         reasons.push(format!("this host's KVM cannot set the guest's MSRs {}", foreign.join(", ")));
     }
-    match offered(&kvm, tsc_khz, cpus.count) {
+    match offered(&kvm, host.tsc_khz, cpus.count) {
         Ok(offered) => reasons.extend(features::missing(&cpus.cpuid, &offered)),
         Err(error) => reasons.push(error),
     }
     Ok(())
 }
 
-fn tsc_reasons(kvm: &Kvm, guest_khz: u32, host_khz: u32, reasons: &mut Vec<String>) {
-    let apart = u64::from(guest_khz.abs_diff(host_khz));
-    let same = apart * 1_000_000 <= u64::from(host_khz) * TSC_TOLERANCE_PPM;
-    if guest_khz != 0 && !same && kvm.check_extension_raw(KVM_CAP_TSC_CONTROL.into()) <= 0 {
-        reasons.push(format!(
-            "the guest's TSC runs at {guest_khz} kHz, this host's at {host_khz} kHz, and its CPU cannot scale it"
-        ));
-    }
+fn tsc_reason(host: &Host, guest_khz: u32) -> Option<String> {
+    let here_khz = host.tsc_khz;
+    let apart = u64::from(guest_khz.abs_diff(here_khz));
+    let same = apart * 1_000_000 <= u64::from(here_khz) * TSC_TOLERANCE_PPM;
+    (guest_khz != 0 && !same && !host.tsc_scaling).then(|| {
+        format!("the guest's TSC runs at {guest_khz} kHz, this host's at {here_khz} kHz, and its CPU cannot scale it")
+    })
 }
 
 /// CPUID that vCPU 0 of `count` would have in a machine of this build on this host.
 fn offered(kvm: &Kvm, tsc_khz: u32, count: u8) -> Result<Vec<CpuidEntry>, String> {
     let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
-    let supported = supported.map_err(|errno| KvmError::call("KVM_GET_SUPPORTED_CPUID")(errno).to_string())?;
+    let supported =
+        supported.map_err(|errno| HostError::of(KvmError::call("KVM_GET_SUPPORTED_CPUID")(errno)).0)?;
     let offers = MachineFeatures { tsc_deadline_timer: true, tsc_khz: Some(tsc_khz) };
     let machine = cpuid::for_machine(&supported, offers).map_err(|e| e.to_string())?;
     let first = cpuid::for_vcpu(&machine, 0, count).map_err(|e| e.to_string())?;

@@ -9,10 +9,7 @@ use godwit_state::{Schema, Section, Sections, StateError};
 use super::{Machine, RunState};
 use crate::{
     error::MachineError,
-    vcpu::{
-        msrs,
-        state::{HostCpu, VcpuState},
-    },
+    vcpu::{Vcpu, host::HostCpu, state::VcpuState},
     vm_state::{ClockState, IrqchipState, PitState},
 };
 
@@ -39,12 +36,12 @@ impl Machine {
     /// [`MachineError::WrongState`] unless paused; [`MachineError::Kvm`] or [`MachineError::State`].
     pub fn save(&self) -> Result<Sections, MachineError> {
         self.expect(RunState::Paused, "be saved")?;
-        msrs::travelling()?;
-        let answers: Vec<_> = self.vcpus.iter().map(|vcpu| vcpu.save()).collect::<Result<_, _>>()?;
         let mut sections = Sections::default();
+        // The controllers before the local APICs: a tick of the timer meanwhile is then in the latter, never lost.
         sections.save(VM, &ClockState::of(&self.vm)?)?;
         sections.save(VM, &IrqchipState::of(&self.vm)?)?;
         sections.save(VM, &PitState::of(&self.vm)?)?;
+        let answers: Vec<_> = self.vcpus.iter().map(Vcpu::save).collect::<Result<_, _>>()?;
         for (id, (vcpu, answer)) in self.vcpus.iter().zip(&answers).enumerate() {
             sections.save(&vcpu_name(id), &vcpu.answer(answer)??)?;
         }
@@ -73,7 +70,8 @@ impl Machine {
         decoded.irqchip.apply(&self.vm)?;
         decoded.pit.apply(&self.vm)?;
         let mut devices = decoded.devices.iter();
-        self.wiring.each(|device| devices.next().map_or(Ok(()), |section| device.restore_section(section)))?;
+        self.wiring
+            .each(|device| devices.next().map_or(Ok(()), |section| device.restore_section(section)))?;
 
         self.tsc_khz = tsc_khz;
         self.cpuid = cpuid;
@@ -83,12 +81,12 @@ impl Machine {
 
     /// Finds and checks every section that this machine needs, and that there is no other.
     fn decode<'a>(&self, sections: &'a Sections) -> Result<Decoded<'a>, MachineError> {
-        let host = HostCpu::of(&self.vm);
+        let cpu = HostCpu::of(&self.vm);
         let mut vcpus = Vec::with_capacity(self.vcpus.len());
         for id in 0..self.vcpus.len() {
             let instance = vcpu_name(id);
             let state: VcpuState = sections.open(&instance)?;
-            state.check(host).map_err(|reason| StateError::Invalid { instance, reason })?;
+            state.check(cpu).map_err(|reason| StateError::Invalid { instance, reason })?;
             vcpus.push(state);
         }
         let mut devices = Vec::with_capacity(self.wiring.devices.len());

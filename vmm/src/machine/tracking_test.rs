@@ -63,7 +63,10 @@ fn what_the_vmm_writes_is_found_once() {
         let across = UNUSED + 3 * PAGE_BYTES as u64 - 1;
         bench.machine.memory.write_obj(0x1234_u16, GuestAddress(across)).unwrap();
         assert_eq!(peek(&bench.machine).iter().collect::<Vec<_>>(), [page_of(across), page_of(across) + 1]);
-        assert_eq!(harvest(&bench.machine).iter().collect::<Vec<_>>(), [page_of(across), page_of(across) + 1]);
+        assert_eq!(
+            harvest(&bench.machine).iter().collect::<Vec<_>>(),
+            [page_of(across), page_of(across) + 1]
+        );
         assert!(harvest(&bench.machine).is_empty(), "{kind:?}");
     }
 }
@@ -115,7 +118,8 @@ fn a_guest_that_fills_its_ring_is_relieved_and_nothing_is_lost() {
 /// while it is paused. A write that tracking missed is a page that the guest finds to be wrong.
 #[test]
 fn a_guest_that_writes_while_it_is_copied_arrives_whole() {
-    for (kind, cpus) in [(DirtyKind::Log, 1), (DirtyKind::Log, 2), (DirtyKind::Ring, 1), (DirtyKind::Ring, 2)] {
+    for (kind, cpus) in [(DirtyKind::Log, 1), (DirtyKind::Log, 2), (DirtyKind::Ring, 1), (DirtyKind::Ring, 2)]
+    {
         let mut source = running(kind, "memory=24M working_set=16M rate=20000", cpus);
         let mut target = incoming(&source.machine);
         source.machine.dirty().begin().unwrap();
@@ -148,7 +152,8 @@ fn what_a_device_writes_into_guest_memory_is_found() {
             bench.machine.wiring.mmio.write(layout::VIRTIO_MMIO_BASE + offset, &value);
         };
         // Acknowledge, driver, VIRTIO_F_VERSION_1, features accepted (virtio 1.2, §4.2.2).
-        for (offset, value) in [(0x70, 1), (0x70, 3), (0x24, 1), (0x20, 1), (0x24, 0), (0x20, 0), (0x70, 11)] {
+        for (offset, value) in [(0x70, 1), (0x70, 3), (0x24, 1), (0x20, 1), (0x24, 0), (0x20, 0), (0x70, 11)]
+        {
             register(offset, value);
         }
         // Queue 0 with eight descriptors, ready; then the driver is.

@@ -79,7 +79,13 @@ impl Bench<'_> {
     }
 
     /// Puts a device at `count` ports from `base`.
-    fn ports<D>(&mut self, name: &'static str, base: u16, count: u16, device: D) -> Result<Shared<D>, MachineError>
+    fn ports<D>(
+        &mut self,
+        name: &'static str,
+        base: u16,
+        count: u16,
+        device: D,
+    ) -> Result<Shared<D>, MachineError>
     where
         D: PioDevice + Device + 'static,
     {
@@ -135,7 +141,16 @@ impl Wiring {
         let power = bench.ports(POWER, POWER_BASE, POWER_PORT_COUNT, Power::new(POWER, irq, stop.clone()))?;
         bench.virtio(RNG, memory, Rng::new())?;
         let Bench { pio, mmio, devices, subscribers, windows, .. } = bench;
-        Ok(Self { pio: Arc::new(pio), mmio: Arc::new(mmio), devices, subscribers, windows, power, console, stop })
+        Ok(Self {
+            pio: Arc::new(pio),
+            mmio: Arc::new(mmio),
+            devices,
+            subscribers,
+            windows,
+            power,
+            console,
+            stop,
+        })
     }
 
     /// Runs `each` on every device in turn, and stops at the first error.

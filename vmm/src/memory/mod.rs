@@ -48,7 +48,9 @@ pub(crate) fn allocate(shape: &MemoryShape) -> Result<GuestMemory, MachineError>
             .map_err(|e| failed(std::io::Error::other(e)))?;
         sys::advise(&mapping);
         let placed = GuestRegionMmap::new(mapping, GuestAddress(region.gpa));
-        regions.push(placed.ok_or_else(|| MachineError::Shape(format!("no memory can be at {:#x}", region.gpa)))?);
+        regions.push(
+            placed.ok_or_else(|| MachineError::Shape(format!("no memory can be at {:#x}", region.gpa)))?,
+        );
     }
     GuestMemory::from_regions(regions).map_err(|e| MachineError::Shape(e.to_string()))
 }

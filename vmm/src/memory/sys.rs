@@ -47,6 +47,7 @@ pub(super) fn zero_page(mapping: &MmapRegion<AtomicBitmap>, index: u32) {
 pub(super) fn page_map(map: &std::fs::File, address: usize, words: &mut [u64]) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
     // SAFETY: integers may be seen as bytes, as many as they have.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words)) };
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words)) };
     map.read_exact_at(bytes, (address / PAGE_BYTES * size_of::<u64>()) as u64)
 }

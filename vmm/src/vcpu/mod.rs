@@ -3,9 +3,12 @@
 //! This file is the machine's side: [`Vcpu`], the handle. Neighbours: `thread` is the other side of the channel,
 //! `run` one entry into the guest and what to do about its exit, `state` what is saved, `msrs` which MSRs travel.
 
-pub(crate) mod msrs;
+pub(crate) mod host;
+mod msrs;
 mod run;
 pub(crate) mod state;
+#[cfg(test)]
+mod state_test;
 mod sys;
 mod thread;
 
@@ -98,7 +101,9 @@ impl Vcpu {
 
     fn send(&self, command: Command) -> Result<(), MachineError> {
         let gone = |_| MachineError::VcpuGone(self.id);
-        self.commands.as_ref().map_or(Err(MachineError::VcpuGone(self.id)), |c| c.send(command).map_err(gone))?;
+        self.commands
+            .as_ref()
+            .map_or(Err(MachineError::VcpuGone(self.id)), |c| c.send(command).map_err(gone))?;
         self.kick();
         Ok(())
     }

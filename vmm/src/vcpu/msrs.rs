@@ -1,14 +1,14 @@
 //! Which model-specific registers travel with a vCPU: those that this host's KVM both reads and sets back.
 //!
 //! KVM_GET_MSR_INDEX_LIST names most of them; the memory-type and machine-check registers are missing there, and
-//! some that are there cannot be set. So each candidate is tried once, on a VM made for the purpose.
+//! some that are there cannot be set. So the candidates are tried once, on a vCPU made for the purpose (`host`).
 
-use std::{ops::RangeInclusive, sync::OnceLock};
+use std::ops::RangeInclusive;
 
 use kvm_bindings::{Msrs, kvm_msr_entry};
-use kvm_ioctls::{Kvm, VcpuFd};
+use kvm_ioctls::VcpuFd;
 
-use crate::kvm::{self, KvmError};
+use crate::kvm::KvmError;
 
 /// The time-stamp counter: set by its offset where the host can, else with the time that passed added.
 pub(crate) const IA32_TSC: u32 = 0x10;
@@ -23,45 +23,54 @@ const UNLISTED: [RangeInclusive<u32>; 6] =
 /// Most registers of one call; KVM takes 255.
 const BATCH: usize = 128;
 
-/// The registers that travel, in the order in which they are set. Tried once, then remembered.
-pub(crate) fn travelling() -> Result<&'static [u32], KvmError> {
-    static FOUND: OnceLock<Vec<u32>> = OnceLock::new();
-    match FOUND.get() {
-        Some(found) => Ok(found),
-        None => {
-            let found = probe(&kvm::open()?)?;
-            Ok(FOUND.get_or_init(|| found))
-        }
-    }
-}
-
-fn probe(kvm: &Kvm) -> Result<Vec<u32>, KvmError> {
-    let vm = kvm.create_vm().map_err(KvmError::call("KVM_CREATE_VM"))?;
-    vm.create_irq_chip().map_err(KvmError::call("KVM_CREATE_IRQCHIP"))?;
-    let vcpu = vm.create_vcpu(0).map_err(KvmError::call("KVM_CREATE_VCPU"))?;
-    let cpuid = kvm
-        .get_supported_cpuid(kvm_bindings::KVM_MAX_CPUID_ENTRIES)
-        .map_err(KvmError::call("KVM_GET_SUPPORTED_CPUID"))?;
-    vcpu.set_cpuid2(&cpuid).map_err(KvmError::call("KVM_SET_CPUID2"))?;
-    let listed = kvm.get_msr_index_list().map_err(KvmError::call("KVM_GET_MSR_INDEX_LIST"))?;
-    let mut candidates = listed.as_slice().to_vec();
+/// Of `listed` (KVM's own list) and the unlisted ones, those that travel, in the order in which they are set. `vcpu`
+/// is one that will never run.
+pub(super) fn travelling(vcpu: &VcpuFd, listed: &[u32]) -> Result<Vec<u32>, KvmError> {
+    let mut candidates = listed.to_vec();
     candidates.extend(UNLISTED.into_iter().flatten());
     candidates.sort_by_key(|&index| (index != IA32_FEAT_CTL, index == IA32_TSC_DEADLINE, index));
     candidates.dedup();
-    Ok(candidates.into_iter().filter(|&index| can_travel(&vcpu, index)).collect())
+    let readable = accepted(&candidates, |batch| {
+        let mut msrs = empty(batch)?;
+        vcpu.get_msrs(&mut msrs).map_err(KvmError::call("KVM_GET_MSRS"))
+    })?;
+    accepted(&readable, |batch| {
+        let mut msrs = empty(batch)?;
+        vcpu.get_msrs(&mut msrs).map_err(KvmError::call("KVM_GET_MSRS"))?;
+        vcpu.set_msrs(&msrs).map_err(KvmError::call("KVM_SET_MSRS"))
+    })
 }
 
-fn can_travel(vcpu: &VcpuFd, index: u32) -> bool {
-    let entry = kvm_msr_entry { index, ..Default::default() };
-    let Ok(mut one) = Msrs::from_entries(&[entry]) else { return false };
-    matches!(vcpu.get_msrs(&mut one), Ok(1)) && matches!(vcpu.set_msrs(&one), Ok(1))
+/// Those of `indices` that `attempt` accepts. It gets a batch, stops at the first that it refuses, and says how many
+/// it did.
+fn accepted(
+    indices: &[u32],
+    attempt: impl Fn(&[u32]) -> Result<usize, KvmError>,
+) -> Result<Vec<u32>, KvmError> {
+    let mut good = Vec::with_capacity(indices.len());
+    let mut rest = indices;
+    while !rest.is_empty() {
+        let batch = &rest[..rest.len().min(BATCH)];
+        let count = attempt(batch)?.min(batch.len());
+        good.extend_from_slice(&batch[..count]);
+        let refused = usize::from(count < batch.len());
+        rest = &rest[count + refused..];
+    }
+    Ok(good)
+}
+
+fn empty(indices: &[u32]) -> Result<Msrs, KvmError> {
+    let entries: Vec<_> =
+        indices.iter().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
+    wrap(&entries)
 }
 
 /// Reads the registers `indices`.
 pub(super) fn read(vcpu: &VcpuFd, indices: &[u32]) -> Result<Vec<(u32, u64)>, KvmError> {
     let mut values = Vec::with_capacity(indices.len());
     for batch in indices.chunks(BATCH) {
-        let entries: Vec<_> = batch.iter().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
+        let entries: Vec<_> =
+            batch.iter().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
         let mut msrs = wrap(&entries)?;
         let count = vcpu.get_msrs(&mut msrs).map_err(KvmError::call("KVM_GET_MSRS"))?;
         all_done(count, batch, "KVM_GET_MSRS")?;
@@ -83,8 +92,10 @@ pub(super) fn write(vcpu: &VcpuFd, values: &[(u32, u64)]) -> Result<(), KvmError
 }
 
 fn wrap(entries: &[kvm_msr_entry]) -> Result<Msrs, KvmError> {
-    Msrs::from_entries(entries)
-        .map_err(|e| KvmError::Call { what: "making a list of MSRs", source: std::io::Error::other(format!("{e:?}")) })
+    Msrs::from_entries(entries).map_err(|e| KvmError::Call {
+        what: "making a list of MSRs",
+        source: std::io::Error::other(format!("{e:?}")),
+    })
 }
 
 /// KVM stops at the first register that it refuses, and says how many it did.

@@ -10,7 +10,8 @@ use kvm_bindings::{
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::{
-    state::{HostCpu, RestoreContext, VcpuState},
+    host::HostCpu,
+    state::{RestoreContext, VcpuState},
     sys,
 };
 use crate::{
@@ -35,7 +36,7 @@ pub(crate) struct Surroundings {
     /// Size of the `kvm_run` mapping.
     pub run_bytes: usize,
     /// What the host has for a vCPU.
-    pub host: HostCpu,
+    pub cpu: HostCpu,
 }
 
 /// What comes after an entry into the guest.
@@ -125,7 +126,10 @@ impl Runner {
         match self.fd.kvmclock_ctrl() {
             // A guest without the KVM clock has no such page.
             Err(errno) if errno.errno() != libc::EINVAL => {
-                tracing::warn!("vCPU {} cannot be told of its pause: KVM_KVMCLOCK_CTRL failed: {errno}", self.id);
+                tracing::warn!(
+                    "vCPU {} cannot be told of its pause: KVM_KVMCLOCK_CTRL failed: {errno}",
+                    self.id
+                );
             }
             _ => {}
         }
@@ -133,12 +137,12 @@ impl Runner {
 
     /// The vCPU's state.
     pub(super) fn save(&self) -> Result<VcpuState, KvmError> {
-        VcpuState::of(&self.fd, self.cpuid.clone(), self.around.host)
+        VcpuState::of(&self.fd, self.cpuid.clone(), self.around.cpu)
     }
 
     /// Takes a state over.
     pub(super) fn restore(&mut self, state: VcpuState, context: &RestoreContext) -> Result<(), KvmError> {
-        state.apply(&self.fd, self.around.host, context)?;
+        state.apply(&self.fd, self.around.cpu, context)?;
         self.cpuid = state.cpuid;
         Ok(())
     }
@@ -198,7 +202,9 @@ impl Runner {
         match self.around.ring.as_ref().map(|ring| ring.relieve()) {
             Some(Ok(())) => Step::Again,
             Some(Err(error)) => self.over(Exit::KvmInternal(format!("vCPU {}: {error}", self.id))),
-            None => self.over(Exit::KvmInternal(format!("vCPU {} has a full dirty ring and no ring", self.id))),
+            None => {
+                self.over(Exit::KvmInternal(format!("vCPU {} has a full dirty ring and no ring", self.id)))
+            }
         }
     }
 

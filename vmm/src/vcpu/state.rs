@@ -4,8 +4,8 @@
 //!
 //! 1. CPUID: decides which bits of all the others exist.
 //! 2. TSC frequency: the unit of the offset and of the deadline. Set only where it differs and the host can scale.
-//! 3. Feature control MSR and special registers: EFER and CR4 allow nested state; the APIC base carries the mode of
-//!    the LAPIC (xAPIC or x2APIC), by which the LAPIC's registers are read.
+//! 3. Special registers: EFER and CR4 allow nested state; the APIC base carries the mode of the LAPIC (xAPIC or
+//!    x2APIC), by which the LAPIC's registers are read.
 //! 4. Nested state, general registers, XCR0, the XSAVE area (whose extended parts XCR0 and XSS allow), debug
 //!    registers.
 //! 5. MSRs but the two of time. The kvmclock MSRs among them make KVM write the guest's clock page on the first
@@ -18,18 +18,21 @@
 //!
 //! The VM's clock comes before all vCPUs and its interrupt controllers after them: see `crate::vm_state`.
 
-use godwit_migration::shape::CpuidEntry;
+use godwit_migration::{host::HostError, shape::CpuidEntry};
 use godwit_state::Schema;
 use kvm_bindings::{
-    CpuId, KVM_CAP_NESTED_STATE, KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD,
-    KVM_VCPUEVENT_VALID_SHADOW, KVM_VCPUEVENT_VALID_SIPI_VECTOR, KVM_VCPUEVENT_VALID_SMM,
-    KVM_VCPUEVENT_VALID_TRIPLE_FAULT, kvm_cpuid_entry2, kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_regs,
-    kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
+    CpuId, KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD, KVM_VCPUEVENT_VALID_SHADOW,
+    KVM_VCPUEVENT_VALID_SIPI_VECTOR, KVM_VCPUEVENT_VALID_SMM, KVM_VCPUEVENT_VALID_TRIPLE_FAULT,
+    kvm_cpuid_entry2, kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_regs, kvm_sregs2, kvm_vcpu_events,
+    kvm_xcrs,
 };
-use kvm_ioctls::{VcpuFd, VmFd};
+use kvm_ioctls::VcpuFd;
 use serde::{Deserialize, Serialize};
 
-use super::msrs::{self, IA32_TSC, IA32_TSC_DEADLINE};
+use super::{
+    host::{self, HostCpu},
+    msrs::{self, IA32_TSC, IA32_TSC_DEADLINE},
+};
 use crate::kvm::{KvmError, Plain, sys};
 
 /// Flags of KVM_SET_VCPU_EVENTS that exist today; a state with others comes from a newer kernel.
@@ -85,23 +88,6 @@ pub(crate) struct RestoreContext {
     pub elapsed_nanoseconds: u64,
 }
 
-/// What this host's KVM has for a vCPU.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HostCpu {
-    /// Bytes of the XSAVE area.
-    pub xsave_bytes: usize,
-    /// Whether a guest can have guests of its own, whose state KVM then keeps.
-    pub nested: bool,
-}
-
-impl HostCpu {
-    /// What the host of `vm` has.
-    pub(crate) fn of(vm: &VmFd) -> Self {
-        let nested = vm.check_extension_raw(KVM_CAP_NESTED_STATE.into()) > 0;
-        Self { xsave_bytes: sys::xsave_bytes(vm), nested }
-    }
-}
-
 /// The TSC's MSR and the deadline's are set apart from the rest.
 fn is_of_time(index: u32) -> bool {
     matches!(index, IA32_TSC | IA32_TSC_DEADLINE)
@@ -109,10 +95,10 @@ fn is_of_time(index: u32) -> bool {
 
 impl VcpuState {
     /// Reads the state of a vCPU that is not in the guest, and to which `cpuid` was given.
-    pub(super) fn of(vcpu: &VcpuFd, cpuid: Vec<CpuidEntry>, host: HostCpu) -> Result<Self, KvmError> {
+    pub(super) fn of(vcpu: &VcpuFd, cpuid: Vec<CpuidEntry>, cpu: HostCpu) -> Result<Self, KvmError> {
         // MP state first: reading it makes KVM deal with INIT and SIPI, which change registers.
         let mp_state = vcpu.get_mp_state().map_err(KvmError::call("KVM_GET_MP_STATE"))?.mp_state;
-        let nested = host
+        let nested = cpu
             .nested
             .then(|| sys::nested_state(vcpu).map_err(KvmError::io("KVM_GET_NESTED_STATE")))
             .transpose()?;
@@ -124,8 +110,8 @@ impl VcpuState {
             sregs: Plain(sys::get_sregs2(vcpu).map_err(KvmError::io("KVM_GET_SREGS2"))?),
             debug: Plain(vcpu.get_debug_regs().map_err(KvmError::call("KVM_GET_DEBUGREGS"))?),
             xcrs: Plain(vcpu.get_xcrs().map_err(KvmError::call("KVM_GET_XCRS"))?),
-            xsave: sys::get_xsave(vcpu, host.xsave_bytes).map_err(KvmError::io("KVM_GET_XSAVE2"))?,
-            msrs: msrs::read(vcpu, msrs::travelling()?)?,
+            xsave: sys::get_xsave(vcpu, cpu.xsave_bytes).map_err(KvmError::io("KVM_GET_XSAVE2"))?,
+            msrs: msrs::read(vcpu, &host::probed()?.msrs)?,
             lapic: Plain(vcpu.get_lapic().map_err(KvmError::call("KVM_GET_LAPIC"))?),
             mp_state,
             events: Plain(vcpu.get_vcpu_events().map_err(KvmError::call("KVM_GET_VCPU_EVENTS"))?),
@@ -137,15 +123,19 @@ impl VcpuState {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub(crate) fn check(&self, host: HostCpu) -> Result<(), String> {
-        let allowed = msrs::travelling().map_err(|e| e.to_string())?;
+    pub(crate) fn check(&self, cpu: HostCpu) -> Result<(), String> {
+        let allowed = &host::probed().map_err(|e| HostError::of(e).0)?.msrs;
         if let Some((index, _)) = self.msrs.iter().find(|(index, _)| !allowed.contains(index)) {
             return Err(format!("MSR {index:#x} cannot be set on this host"));
         }
-        if self.xsave.len() > host.xsave_bytes {
-            return Err(format!("its XSAVE area has {} bytes, this host's has {}", self.xsave.len(), host.xsave_bytes));
+        if self.xsave.len() > cpu.xsave_bytes {
+            return Err(format!(
+                "its XSAVE area has {} bytes, this host's has {}",
+                self.xsave.len(),
+                cpu.xsave_bytes
+            ));
         }
-        if self.nested.is_some() && !host.nested {
+        if self.nested.is_some() && !cpu.nested {
             return Err("it may run guests of its own, which this host's KVM cannot".into());
         }
         if self.cpuid.len() > kvm_bindings::KVM_MAX_CPUID_ENTRIES {
@@ -158,9 +148,14 @@ impl VcpuState {
     }
 
     /// Sets the state of a vCPU, in the order that the top of this file explains.
-    pub(super) fn apply(&self, vcpu: &VcpuFd, host: HostCpu, context: &RestoreContext) -> Result<(), KvmError> {
+    pub(super) fn apply(
+        &self,
+        vcpu: &VcpuFd,
+        cpu: HostCpu,
+        context: &RestoreContext,
+    ) -> Result<(), KvmError> {
         self.apply_identity(vcpu)?;
-        self.apply_registers(vcpu, host)?;
+        self.apply_registers(vcpu, cpu)?;
         self.apply_time_and_interrupts(vcpu, context)
     }
 
@@ -179,14 +174,17 @@ impl VcpuState {
     }
 
     /// Steps 3 to 5.
-    fn apply_registers(&self, vcpu: &VcpuFd, host: HostCpu) -> Result<(), KvmError> {
+    fn apply_registers(&self, vcpu: &VcpuFd, cpu: HostCpu) -> Result<(), KvmError> {
         sys::set_sregs2(vcpu, &self.sregs.0).map_err(KvmError::io("KVM_SET_SREGS2"))?;
         if let Some(nested) = &self.nested {
             sys::set_nested_state(vcpu, nested).map_err(KvmError::io("KVM_SET_NESTED_STATE"))?;
         }
         vcpu.set_regs(&self.regs.0).map_err(KvmError::call("KVM_SET_REGS"))?;
-        vcpu.set_xcrs(&self.xcrs.0).map_err(KvmError::call("KVM_SET_XCRS"))?;
-        sys::set_xsave(vcpu, &self.xsave, host.xsave_bytes).map_err(KvmError::io("KVM_SET_XSAVE"))?;
+        // A host without XSAVE has none, and refuses to set even none.
+        if self.xcrs.0.nr_xcrs > 0 {
+            vcpu.set_xcrs(&self.xcrs.0).map_err(KvmError::call("KVM_SET_XCRS"))?;
+        }
+        sys::set_xsave(vcpu, &self.xsave, cpu.xsave_bytes).map_err(KvmError::io("KVM_SET_XSAVE"))?;
         vcpu.set_debug_regs(&self.debug.0).map_err(KvmError::call("KVM_SET_DEBUGREGS"))?;
         let timeless: Vec<_> = self.msrs.iter().copied().filter(|(index, _)| !is_of_time(*index)).collect();
         msrs::write(vcpu, &timeless)
@@ -200,7 +198,8 @@ impl VcpuState {
                 .map_err(KvmError::io("setting KVM_VCPU_TSC_OFFSET"))?,
             _ => {
                 if let Some((index, tsc)) = of(IA32_TSC) {
-                    let ticks = u128::from(context.elapsed_nanoseconds) * u128::from(self.tsc_khz) / 1_000_000;
+                    let ticks =
+                        u128::from(context.elapsed_nanoseconds) * u128::from(self.tsc_khz) / 1_000_000;
                     msrs::write(vcpu, &[(index, tsc.wrapping_add(ticks as u64))])?;
                 }
             }

@@ -3,16 +3,11 @@
 //! A signal alone can come just before KVM_RUN and be lost. So its handler, on the vCPU's own thread, sets
 //! `immediate_exit`, which makes the next KVM_RUN return at once; the thread clears it before it looks for commands.
 
-use std::{
-    cell::Cell,
-    ptr,
-    sync::OnceLock,
-    thread::JoinHandle,
-};
+use std::{cell::Cell, ptr, sync::OnceLock, thread::JoinHandle};
 
 use kvm_bindings::{
-    KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_INTERNAL_ERROR_EMULATION, KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
-    kvm_run,
+    KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_INTERNAL_ERROR_EMULATION,
+    KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES, kvm_run,
 };
 use kvm_ioctls::VcpuFd;
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
@@ -36,7 +31,8 @@ extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_v
 /// Installs the signal handler of the kick, once in a process.
 pub(super) fn install_kick() -> Result<(), MachineError> {
     static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| register_signal_handler(SIGRTMIN(), on_kick).map_err(|e| e.errno()));
+    let installed =
+        INSTALLED.get_or_init(|| register_signal_handler(SIGRTMIN(), on_kick).map_err(|e| e.errno()));
     installed.map_err(|errno| {
         let source = std::io::Error::from_raw_os_error(errno);
         MachineError::Kvm(KvmError::Call { what: "installing the handler of the vCPU kick", source })
@@ -92,14 +88,20 @@ pub(super) fn port_io(vcpu: &mut VcpuFd, run_bytes: usize) -> Option<PortIo<'_>>
     // SAFETY: inside the mapping, as was just checked, and outside the structure itself, as KVM places it; the
     // borrow of `vcpu` keeps everybody else away.
     let data = unsafe { std::slice::from_raw_parts_mut(run.cast::<u8>().add(start), bytes) };
-    Some(PortIo { port: io.port, width: io.size.into(), out: u32::from(io.direction) == KVM_EXIT_IO_OUT, data })
+    Some(PortIo {
+        port: io.port,
+        width: io.size.into(),
+        out: u32::from(io.direction) == KVM_EXIT_IO_OUT,
+        data,
+    })
 }
 
 /// What KVM said about an internal error: the sub-error, and for a failed emulation the instruction's bytes.
 pub(super) fn internal_error(vcpu: &mut VcpuFd) -> String {
     let run = vcpu.get_kvm_run();
     // SAFETY: all members of the union are plain integers.
-    let (error, emulation) = unsafe { (run.__bindgen_anon_1.internal, run.__bindgen_anon_1.emulation_failure) };
+    let (error, emulation) =
+        unsafe { (run.__bindgen_anon_1.internal, run.__bindgen_anon_1.emulation_failure) };
     if error.suberror != KVM_INTERNAL_ERROR_EMULATION {
         let data = &error.data[..(error.ndata as usize).min(error.data.len())];
         return format!("internal error {} with data {data:#x?}", error.suberror);

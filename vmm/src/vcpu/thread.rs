@@ -42,20 +42,34 @@ fn paused(runner: &mut Runner, commands: &Receiver<Command>) -> Next {
 /// Runs guest code until there is a command or the run is over.
 fn running(runner: &mut Runner, commands: &Receiver<Command>) -> Next {
     loop {
+        // Before the first entry too: the kick of a command may have come before this thread could be kicked.
+        match commands.try_recv() {
+            Ok(command) => match obey(runner, command, Next::Running) {
+                Next::Running => {}
+                next => return next,
+            },
+            Err(TryRecvError::Disconnected) => return Next::End,
+            Err(TryRecvError::Empty) => {}
+        }
+        if let Ended::Over = until_interrupted(runner) {
+            runner.complete();
+            return Next::Paused;
+        }
+    }
+}
+
+/// Why guest code no longer runs.
+enum Ended {
+    Kicked,
+    Over,
+}
+
+fn until_interrupted(runner: &mut Runner) -> Ended {
+    loop {
         match runner.step() {
             Step::Again => {}
-            Step::Over => {
-                runner.complete();
-                return Next::Paused;
-            }
-            Step::Interrupted => match commands.try_recv() {
-                Ok(command) => match obey(runner, command, Next::Running) {
-                    Next::Running => {}
-                    next => return next,
-                },
-                Err(TryRecvError::Disconnected) => return Next::End,
-                Err(TryRecvError::Empty) => {}
-            },
+            Step::Interrupted => return Ended::Kicked,
+            Step::Over => return Ended::Over,
         }
     }
 }

@@ -57,6 +57,11 @@ fn check(last: Instant, monotonic: Instant, seen: u64, now: u64) -> Result<(), S
     Ok(())
 }
 
+/// Monotonic time in nanoseconds since the first look of any thread, never 0.
+pub fn now_ns() -> u64 {
+    nanoseconds(Instant::now()).max(1)
+}
+
 fn nanoseconds(time: Instant) -> u64 {
     let origin = *ORIGIN.get_or_init(|| time);
     time.saturating_duration_since(origin).as_nanos() as u64

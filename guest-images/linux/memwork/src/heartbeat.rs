@@ -9,7 +9,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::stats::Stats;
+use crate::{clock::now_ns, stats::Stats};
 
 /// Sums up the workers.
 pub struct Heartbeat {
@@ -30,8 +30,8 @@ impl Heartbeat {
     pub fn line(&mut self) -> String {
         self.beat += 1;
         let cpus = self.alive();
-        let gap_us =
-            self.workers.iter().map(|stats| stats.gap_us.swap(0, Ordering::Relaxed)).max().unwrap_or(0);
+        let now_ns = now_ns();
+        let gap_us = self.workers.iter().map(|stats| stats.take_gap_us(now_ns)).max().unwrap_or(0);
         let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         format!(
             "linux: beat={} t={:.3}s uptime={}s date={date:.3} cpus={cpus} {} gap_us={gap_us} rng_bytes={}",

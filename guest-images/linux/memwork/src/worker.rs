@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    clock::Watch,
+    clock::{Watch, now_ns},
     complain,
     compute::Chain,
     memory::{PAGE_BYTES, Region},
@@ -61,6 +61,7 @@ impl Worker {
         let mut owed_seconds = 0.0;
         self.look(Duration::ZERO);
         loop {
+            self.stats.due_ns.store(now_ns() + TICK.as_nanos() as u64, Ordering::Relaxed);
             thread::sleep(TICK);
             self.look(TICK);
             owed_seconds += since.elapsed().as_secs_f64();
@@ -102,6 +103,7 @@ impl Worker {
 
     /// Looks at the clocks; what goes beyond the time that was `slept` on purpose is a gap.
     fn look(&mut self, slept: Duration) {
+        self.stats.due_ns.store(now_ns(), Ordering::Relaxed);
         match self.watch.look() {
             Ok(time) => {
                 let gap = time.saturating_sub(slept).as_micros() as u64;

@@ -27,6 +27,9 @@ fn the_budget_holds_pages_and_everything_else() {
     assert!(!fires("downtime-budget", Standing { fixed_cost: Duration::from_micros(5001), ..STANDING }));
     assert!(!fires("downtime-budget", Standing { bytes_per_s: 0.0, ..STANDING }), "nothing measured yet");
     assert!(fires("downtime-budget", Standing { bytes_per_s: 0.0, owed_pages: 0, ..STANDING }));
+    let far = Standing { fixed_cost: Duration::from_millis(84), ..STANDING };
+    assert!(fires("downtime-budget", Standing { owed_pages: 0, ..far }), "no round trip gets shorter by waiting");
+    assert!(!fires("downtime-budget", far));
 }
 
 #[test]

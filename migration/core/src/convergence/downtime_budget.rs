@@ -20,6 +20,11 @@ impl Convergence for DowntimeBudget {
                 predicted.as_secs_f64() * 1e3,
                 standing.budget.as_secs_f64() * 1e3
             )),
+            // Round trips alone may be over the budget; another round would not change that.
+            Some(predicted) if standing.owed_pages == 0 => Verdict::Final(format!(
+                "nothing is owed; the predicted downtime of {:.1} ms cannot become less",
+                predicted.as_secs_f64() * 1e3
+            )),
             _ => Verdict::Again,
         }
     }

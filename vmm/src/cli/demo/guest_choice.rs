@@ -62,8 +62,9 @@ pub fn boot_arguments(demo: &Demo) -> anyhow::Result<Vec<OsString>> {
             );
             let resident = demo.memory / 2;
             let working_set = demo.memory / 16;
-            let cmdline =
-                format!("memory={resident} working_set={working_set} rate=10000 pattern=hotcold content=text");
+            let cmdline = format!(
+                "memory={resident} working_set={working_set} rate=10000 pattern=hotcold content=text"
+            );
             Ok(["--kernel", "builtin:load", "--cmdline", &cmdline].map(OsString::from).into())
         }
         GuestKind::Linux => {
@@ -73,7 +74,8 @@ pub fn boot_arguments(demo: &Demo) -> anyhow::Result<Vec<OsString>> {
                 "console=ttyS0 quiet panic=-1 godwit.heartbeat=0.2 godwit.mem={} godwit.rate=1000",
                 demo.memory / 16
             );
-            let mut arguments: Vec<OsString> = vec!["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()];
+            let mut arguments: Vec<OsString> =
+                vec!["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()];
             arguments.extend(["--cmdline".into(), cmdline.into()]);
             Ok(arguments)
         }

@@ -3,6 +3,7 @@
 //! Everything is done as a user would do it: the processes are `godwit run` and `godwit receive`, the migration is
 //! asked for over the API, and whether it went well the guest's own heartbeats decide.
 
+mod folder;
 mod guest_choice;
 mod lines;
 mod view;
@@ -10,14 +11,7 @@ mod view;
 mod view_test;
 mod vmm_process;
 
-use std::{
-    ffi::OsString,
-    fs::DirBuilder,
-    io::Write,
-    os::unix::fs::DirBuilderExt,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{ffi::OsString, io::Write, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -29,6 +23,7 @@ use tokio::{
 };
 
 use self::{
+    folder::Folder,
     guest_choice::{GuestKind, boot_arguments},
     view::{View, harm},
     vmm_process::{Line, Side, VmmProcess},
@@ -57,8 +52,8 @@ Examples:
   godwit demo --memory 1G --lanes 2 --downtime 30ms
   godwit demo --preset clark2005 --json
 
-The consoles and the progress go to stderr, the report to stdout. The exit status is 0 only if the guest itself says
-that it carried on with its memory intact.")]
+The consoles and the progress go to stderr, the report to stdout. The exit status is 0 only if the guest itself \
+says that it carried on with its memory intact.")]
 pub struct Demo {
     /// The guest to move
     #[arg(long, value_enum, default_value_t = GuestKind::Load)]
@@ -107,7 +102,7 @@ impl Demo {
     async fn play(self) -> anyhow::Result<u8> {
         let boot = boot_arguments(&self)?;
         let folder = Folder::make()?;
-        let mut display = Display::new("");
+        let mut display = Display::new();
         let (line_to, lines) = mpsc::unbounded_channel();
         let (views_to, mut views) = watch::channel(Views::default());
         let watching = tokio::spawn(watch_consoles(lines, views_to, display.voice()));
@@ -141,7 +136,8 @@ impl Demo {
         folder: &Folder,
         lines: &mpsc::UnboundedSender<Line>,
     ) -> anyhow::Result<VmmProcess> {
-        let mut arguments: Vec<OsString> = vec!["receive".into(), "--listen".into(), "tcp:127.0.0.1:0".into()];
+        let mut arguments: Vec<OsString> =
+            vec!["receive".into(), "--listen".into(), "tcp:127.0.0.1:0".into()];
         arguments.extend(["--api".into(), folder.file("target.sock").into()]);
         VmmProcess::start(Side::Target, &arguments, lines)
     }
@@ -256,9 +252,9 @@ impl Demo {
         )?;
         writeln!(
             out,
-            "           longest gap it saw: {} before, {} with the move",
+            "           longest gap it saw: {} before the move, {} across it",
             show_seconds(before.longest_gap_s),
-            show_seconds(after.longest_gap_s)
+            after.first_gap_s.map_or("unknown".into(), show_seconds)
         )?;
         write!(out, "{}", report_text::text(report))?;
         Ok(())
@@ -266,11 +262,7 @@ impl Demo {
 }
 
 /// Shows each line as it comes, and keeps count of what the guest says.
-async fn watch_consoles(
-    mut lines: mpsc::UnboundedReceiver<Line>,
-    views: watch::Sender<Views>,
-    voice: Voice,
-) {
+async fn watch_consoles(mut lines: mpsc::UnboundedReceiver<Line>, views: watch::Sender<Views>, voice: Voice) {
     while let Some(Line { side, guest, text }) = lines.recv().await {
         voice.say(&format!("{} │ {text}", side.name()));
         views.send_modify(|views| match (side, guest) {
@@ -281,31 +273,5 @@ async fn watch_consoles(
             }
             _ => {}
         });
-    }
-}
-
-/// A folder for this demo's sockets, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("godwit-demo-{}", std::process::id()));
-        // Ours alone, and new: a folder that somebody else has put there is an error.
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left is two sockets in a temporary folder.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

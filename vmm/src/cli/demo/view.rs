@@ -22,6 +22,8 @@ pub struct View {
     pub bad: u64,
     /// The longest time that it missed between two looks at its clock.
     pub longest_gap_s: f64,
+    /// The same, as the first heartbeat here tells it: at the target it spans the move.
+    pub first_gap_s: Option<f64>,
     /// Lines by which the guest reported that something is wrong.
     pub complaints: Vec<String>,
 }
@@ -72,7 +74,9 @@ impl View {
         self.last_beat = Some(beat.sequence);
         self.pages_written = beat.pages;
         self.bad = beat.bad;
-        self.longest_gap_s = self.longest_gap_s.max(beat.gap.as_secs_f64());
+        let gap_s = beat.gap.as_secs_f64();
+        self.first_gap_s.get_or_insert(gap_s);
+        self.longest_gap_s = self.longest_gap_s.max(gap_s);
     }
 
     fn complaint(&mut self, text: String) {
@@ -99,9 +103,9 @@ pub fn harm(before: &View, after: &View) -> Option<String> {
     }
     match (before.last_beat, after.first_beat) {
         (_, None) => Some("the guest was not heard of at the target".into()),
-        (Some(last), Some(first)) if first <= last => {
-            Some(format!("the guest went back in time: heartbeat {first} at the target after {last} at the source"))
-        }
+        (Some(last), Some(first)) if first <= last => Some(format!(
+            "the guest went back in time: heartbeat {first} at the target after {last} at the source"
+        )),
         _ => None,
     }
 }

@@ -24,6 +24,11 @@ fn heartbeats_add_up() {
     assert_eq!((seen.beats, seen.first_beat, seen.last_beat), (2, Some(1), Some(2)));
     assert_eq!((seen.pages_written, seen.bad), (250, 0));
     assert!((seen.longest_gap_s - 0.001_185).abs() < 1e-9);
+    let after = view(&[
+        "load: beat=3 t=0.300s pages=300 gap_us=5185 checked=9900 bad=0 sweep=1",
+        "load: beat=4 t=0.400s pages=400 gap_us=9185 checked=9900 bad=0 sweep=1",
+    ]);
+    assert!((after.first_gap_s.unwrap() - 0.005_185).abs() < 1e-9, "the heartbeat that spans the move");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Workloads keep their rate and their pages, and do not care how time is sliced.
 
-use super::*;
+use std::time::Duration;
+
+use crate::workload::*;
 
 fn samples() -> Vec<(&'static str, Box<dyn Workload>)> {
     let second = Duration::from_secs(1);

@@ -1,0 +1,105 @@
+//! Steps run in order, each on its own, and what they come to is summed up.
+
+use std::{
+    fs,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+
+use crate::{
+    counts::Counts,
+    steps::{Results, Step, run_all},
+};
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command
+}
+
+fn run(steps: Vec<Step>) -> (Results, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let results = run_all(steps, folder.path(), &Arc::default());
+    (results, folder)
+}
+
+#[test]
+fn a_step_that_fails_hides_no_other() {
+    let (results, folder) = run(vec![
+        Step::commands("first", vec![shell("echo 'test result: ok. 3 passed; 0 failed; 1 ignored;'")]),
+        Step::commands("second", vec![shell("echo out; exit 1"), shell("echo err >&2")]),
+        Step::new("third", |_| bail!("no")),
+        Step::inspection("fourth", || Ok(vec!["a finding".into()])),
+        Step::inspection("fifth", || Ok(Vec::new())),
+        Step::commands(
+            "si/x th",
+            vec![shell("echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored;'; false")],
+        ),
+    ]);
+    assert_eq!(results.failed, ["second", "third", "fourth", "si/x th"]);
+    assert_eq!(
+        results.counts,
+        Counts { passed: 4, failed: 5, ignored: 1 },
+        "a step without failed tests counts as one"
+    );
+    let log = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(
+        log("second.log").contains("\nout\n") && log("second.log").contains("\nerr\n"),
+        "each command runs"
+    );
+    assert!(log("fourth.log").contains("a finding") && log("si-x-th.log").contains("2 failed"));
+}
+
+#[test]
+fn a_failure_shows_the_command_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sender, shown) = std::sync::mpsc::channel();
+    let step = Step::new("step", move |log| {
+        log.run(shell("echo fine"))?;
+        let result = log.run(shell("echo 'test a::b ... FAILED'; seq 1000; false"));
+        log.run(shell("echo later"))?;
+        sender.send(log.failure_text(&fs::read_to_string(log.path()).unwrap())).unwrap();
+        result.map(|()| None)
+    });
+    run_all(vec![step], folder.path(), &Arc::default());
+    let lines = shown.recv().unwrap();
+    assert_eq!(lines.first().unwrap(), "test a::b ... FAILED");
+    assert_eq!(lines.last().unwrap(), "1000");
+    assert_eq!(lines.len(), 101);
+}
+
+#[test]
+fn a_command_that_is_not_there_is_a_failure() {
+    let (results, _) = run(vec![Step::commands("odd", vec![Command::new("no-such-command")])]);
+    assert_eq!(results.failed, ["odd"]);
+}
+
+#[test]
+fn a_stop_ends_what_runs_with_all_that_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopper, seen) = (stop.clone(), mark.clone());
+    thread::spawn(move || {
+        while !seen.exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        stopper.store(true, Ordering::Release);
+    });
+    let script = format!("(sleep 0.1; touch {0}; sleep 1; rm {0}) & wait", mark.display());
+    let steps =
+        vec![Step::commands("long", vec![shell(&script)]), Step::commands("never", vec![shell("true")])];
+    let start = Instant::now();
+    let results = run_all(steps, folder.path(), &stop);
+    assert_eq!(results.failed, ["long", "never (not run)"]);
+    assert!(start.elapsed() < Duration::from_secs(1));
+    thread::sleep(Duration::from_millis(1500));
+    assert!(mark.exists(), "what the command had started went on");
+}

@@ -1,0 +1,7 @@
+//! The engine without KVM: whole migrations on virtual time, by both machines and the lanes between them.
+
+mod arrives;
+mod bytes;
+mod common;
+mod downtime;
+mod handover;

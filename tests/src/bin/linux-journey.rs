@@ -1,0 +1,110 @@
+//! Moves Linux guests, each from one process to another over TCP on this host, and judges by what they say themselves.
+//! Made for a host with a complete KVM: the nested host, or a machine with hardware virtualization.
+//!
+//! `linux-journey KERNEL INITRD CPUS[,CPUS…]`, with `GODWIT_BIN` naming the program under test. Prints a line for each
+//! guest that came through; ends with a panic at the first harm.
+
+use std::{env, time::Duration};
+
+use godwit_tests::{
+    linux::{Unharmed, judge},
+    relay::{Relay, Words},
+    site::{Listen, Site},
+    stream::{Line, Stream},
+    vmm::Vmm,
+};
+
+/// How long the guest's kernel may take to boot; the nested host is software.
+const BOOT: Duration = Duration::from_secs(90);
+/// How long the guest may take to end after its power button was pressed.
+const POWER_OFF: Duration = Duration::from_secs(60);
+/// Heartbeats before the move and after it.
+const BEATS: usize = 4;
+const CMDLINE: &str = "console=ttyS0 quiet panic=-1 godwit.mem=16M godwit.rate=500 godwit.heartbeat=0.5";
+
+/// How a guest is moved.
+struct How {
+    lanes: &'static str,
+    /// What it may stand still for: software that stands in for hardware takes ten to fifty times what that does.
+    budget: &'static str,
+    /// What it is made to stand still for at least, by a wire that is slow to answer. Were its clocks not set right
+    /// after that, they would show it.
+    standstill: Duration,
+}
+
+const QUICK: How = How { lanes: "1", budget: "1s", standstill: Duration::ZERO };
+/// The wire makes every round look long, so the budget must be large to stop at all.
+const SLOW: How = How { lanes: "2", budget: "30s", standstill: Duration::from_secs(1) };
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [kernel, initrd, cpus] = &arguments[..] else {
+        panic!("KERNEL INITRD CPUS are wanted: {arguments:?}")
+    };
+    let site = Site::open();
+    for (number, cpus) in cpus.split(',').enumerate() {
+        let machine = ["--kernel", kernel, "--initrd", initrd, "--memory", "192M", "--cpus", cpus];
+        moved(&site, &machine, cpus, if number == 0 { &QUICK } else { &SLOW });
+    }
+    ended_by_itself(&site, &["--kernel", kernel, "--initrd", initrd, "--memory", "192M"]);
+}
+
+/// A guest that moves while it works, is typed to, and ends by its power button.
+fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
+    let mut source = site.run(&[machine, &["--cmdline", CMDLINE]].concat());
+    let ready = format!("linux: READY cpus={cpus} ");
+    source.program.out.wait_for(&ready, BOOT);
+    source.program.out.wait_for("linux: hwrng=virtio_rng.0 bytes=16", BOOT);
+    source.wait_beats(BEATS);
+    let mut target = site.receive(Listen::Tcp, &[]);
+    let address = target.address();
+    // The target's `Ready` is what a guest that stands still waits for.
+    let relay = Relay::slow_to_answer(Words::All, how.standstill, &address);
+    let report =
+        source.migrate(&relay.address(), &["--lanes", how.lanes, "--downtime", how.budget]).completed();
+    let left = source.end();
+    assert_eq!(left.status, 0, "{}", left.err);
+    let before = Stream::joined(&[source.program.out.clone()]).len();
+    target.wait_beats(BEATS);
+    target.program.write("hello\n");
+    target.program.out.wait_for("linux: input hello", POWER_OFF);
+    let down = report.downtime_s.total;
+    assert!(down >= how.standstill.as_secs_f64(), "the wire was to make it stand still: {report:#?}");
+    let unharmed = judged(&[&source, &target], before, cpus);
+    assert_eq!(target.ask(&["shutdown", "--power-button"]).status, 0);
+    target.program.out.wait_for("linux: POWER BUTTON", POWER_OFF);
+    let ended = target.program.end(POWER_OFF);
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    assert!(ended.err.contains("the guest powered off"), "{}", ended.err);
+    let gap = unharmed.beats.iter().map(|beat| beat.gap).max().unwrap_or_default();
+    println!("moved cpus={cpus} lanes={}: {} heartbeats", how.lanes, unharmed.beats.len());
+    println!("  longest gap {gap:?}, since the move {:?}", unharmed.moving_gap);
+    println!(
+        "  reported downtime {:.3} s, total {:.3} s, {} rounds",
+        down,
+        report.total_s,
+        report.rounds.len()
+    );
+    println!("  clock {:.3} s late before and {:.3} s after", unharmed.late_s.0, unharmed.late_s.1);
+}
+
+fn judged(processes: &[&Vmm], before: usize, cpus: &str) -> Unharmed {
+    let console: Vec<Stream> = processes.iter().map(|vmm| vmm.program.out.clone()).collect();
+    let lines: Vec<Line> = Stream::joined(&console);
+    let cpus = cpus.parse().expect("CPUS are numbers");
+    judge(&lines, before, cpus).unwrap_or_else(|harm| {
+        let text: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        panic!("{harm}\n{}", text.join("\n"))
+    })
+}
+
+/// A guest that powers itself off ends its process with 0.
+fn ended_by_itself(site: &Site, machine: &[&str]) {
+    let cmdline = format!("{CMDLINE} godwit.duration=1");
+    let mut vmm = site.run(&[machine, &["--cmdline", &cmdline]].concat());
+    let ended = vmm.program.end(BOOT);
+    assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
+    assert!(ended.out.contains("linux: DONE") && ended.out.contains(" bad=0"), "{}", ended.out);
+    assert!(ended.err.contains("the guest powered off"), "{}", ended.err);
+    println!("powered off by itself");
+}

@@ -1,0 +1,81 @@
+//! A guest on its way through several processes: moved, watched, judged at the end by all that it ever printed.
+
+use std::time::Duration;
+
+use godwit_migration::report::Report;
+
+use crate::{
+    site::{Listen, Site},
+    stream::Stream,
+    verdict::Verdict,
+    vmm::Vmm,
+};
+
+/// Heartbeats that are heard after each move.
+const BEATS: usize = 3;
+/// What a report's downtime may be longer than the standstill that the guest saw: messages on the way, a busy machine.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// The guest and its way.
+pub struct Journey {
+    /// The process in which it is.
+    pub now: Vmm,
+    trail: Vec<Stream>,
+    /// A report for each move.
+    pub reports: Vec<Report>,
+}
+
+impl Journey {
+    /// Begins where the guest runs.
+    #[must_use]
+    pub fn begin(now: Vmm) -> Self {
+        Self { trail: vec![now.program.out.clone()], now, reports: Vec::new() }
+    }
+
+    /// Moves the guest to a new process, and hears it there.
+    ///
+    /// # Panics
+    /// Where the migration does not complete, the source does not end well, or the guest is silent.
+    pub fn hop(&mut self, site: &Site, listen: Listen, arguments: &[&str]) -> &Report {
+        self.hop_to(site.receive(listen, &[]), arguments)
+    }
+
+    /// Moves the guest to `target`, and hears it there.
+    ///
+    /// # Panics
+    /// As [`Self::hop`].
+    pub fn hop_to(&mut self, target: Vmm, arguments: &[&str]) -> &Report {
+        let address = target.address();
+        let report = self.now.migrate(&address, arguments).completed();
+        let left = self.now.end();
+        let farewell = format!("godwit: the guest now runs at {address}; this process ends");
+        assert_eq!(left.status, 0, "{}", left.err);
+        assert_eq!(left.err.lines().filter(|line| *line == farewell).count(), 1, "{}", left.err);
+        target.wait_beats(BEATS);
+        self.trail.push(target.program.out.clone());
+        self.now = target;
+        self.reports.push(report);
+        &self.reports[self.reports.len() - 1]
+    }
+
+    /// What the load guest says of its whole way: it came to no harm, and it stood still about as long as the reports
+    /// tell, for no longer than `limit`.
+    ///
+    /// # Panics
+    /// Where it was otherwise.
+    pub fn verdict(&self, limit: Duration) -> Verdict {
+        let console: String = self.trail.iter().map(Stream::text).collect();
+        let verdict = Verdict::of(&console).unwrap_or_else(|harm| panic!("{harm}\n{console}"));
+        let gap = verdict.longest_gap();
+        println!("the guest beat {} times, its longest gap is {gap:?}", verdict.beats.len());
+        assert!(gap <= limit, "the guest stood still for {gap:?}, over {limit:?}; {:#?}", self.reports);
+        for report in &self.reports {
+            let told = Duration::from_secs_f64(report.downtime_s.total);
+            assert!(
+                told <= gap + SLACK,
+                "a downtime of {told:?} was reported, the guest saw {gap:?} at most"
+            );
+        }
+        verdict
+    }
+}

@@ -1,0 +1,54 @@
+//! The verdict on a Linux guest finds every harm that it can tell of.
+
+use std::time::{Duration, SystemTime};
+
+use super::{linux::judge, stream::Line};
+
+/// A line of the guest, printed `lag` seconds before it was heard.
+fn line(sequence: u64, lag: f64, words: &str) -> Line {
+    let heard = 1000.0 + sequence as f64;
+    let text = format!(
+        "linux: beat={sequence} t={sequence}.0s uptime={}.50s date={:.3} cpus=2 pages={sequence} checked={sequence} \
+         sums={sequence} bad=0 gap_us=8025 rng_bytes={}",
+        sequence + 2,
+        heard - lag,
+        sequence * 128
+    );
+    let text = words.split(' ').filter(|w| !w.is_empty()).fold(text, |text, word| {
+        let name = word.split('=').next().unwrap();
+        let kept = text.split(' ').map(|w| if w.split('=').next() == Some(name) { word } else { w });
+        kept.collect::<Vec<_>>().join(" ")
+    });
+    Line { at: SystemTime::UNIX_EPOCH + Duration::from_secs_f64(heard), text }
+}
+
+#[test]
+fn a_guest_that_went_on_is_well() {
+    let lines = [line(1, 0.3, ""), line(2, 0.1, "cpus=0"), line(3, 0.4, ""), line(4, 0.1, "")];
+    assert_eq!(judge(&lines, 2, 2).unwrap().beats.len(), 4);
+}
+
+#[test]
+fn every_harm_is_found() {
+    let cases = [
+        ("bad=1", "1 things were wrong"),
+        ("cpus=1", "1 of 2 CPUs went on after the move"),
+        ("beat=5", "heartbeat 5 after heartbeat 2"),
+        ("uptime=1.00s", "clock did not go on"),
+        ("date=900.0", "clock did not go on"),
+        ("rng_bytes=256", "random bytes did not go on"),
+        ("sums=2", "sums did not go on"),
+        ("pages=2", "pages did not go on"),
+        ("checked=2", "checks did not go on"),
+        ("date=1002.5", "the wall clock is 0.100 s late before the move and 0.500 s after it"),
+    ];
+    for (words, why) in cases {
+        let harm = judge(&[line(1, 0.1, ""), line(2, 0.1, ""), line(3, 0.1, words)], 2, 2).unwrap_err();
+        assert!(harm.contains(why), "{words}: {harm}");
+    }
+    let silent = judge(&[line(1, 0.1, ""), line(2, 0.1, "")], 2, 2).unwrap_err();
+    assert!(silent.contains("2 heartbeats before the move and 0 after it"), "{silent}");
+    let mut spoken = line(2, 0.1, "");
+    spoken.text = "linux: BAD page=3".into();
+    assert!(judge(&[line(1, 0.1, ""), spoken], 1, 2).unwrap_err().contains("BAD page=3"));
+}

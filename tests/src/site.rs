@@ -1,0 +1,113 @@
+//! A place where VMM processes run: a folder of their own, and the machine's KVM.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use crate::vmm::Vmm;
+
+/// Where a target waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// A free port on loopback.
+    Tcp,
+    /// A Unix socket in the site's folder.
+    Unix,
+}
+
+/// The place. Its folder goes when it does.
+pub struct Site {
+    folder: TempDir,
+    processes: Cell<u32>,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::open()
+    }
+}
+
+impl Site {
+    /// A new place on a machine with KVM.
+    ///
+    /// # Panics
+    /// Where /dev/kvm cannot be opened: these suites cannot do without.
+    #[must_use]
+    pub fn open() -> Self {
+        let kvm = File::options().read(true).write(true).open("/dev/kvm");
+        assert!(kvm.is_ok(), "these tests need /dev/kvm, readable and writable: {:?}", kvm.err());
+        let folder = tempfile::Builder::new().prefix("godwit-tests.").tempdir();
+        Self { folder: folder.expect("there is a folder for temporary files"), processes: Cell::new(0) }
+    }
+
+    /// A path in the folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file in the folder that holds `bytes`; its path as text, for a command line.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    #[must_use]
+    pub fn holding(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.file(name);
+        std::fs::write(&path, bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        text(&path)
+    }
+
+    /// Starts `godwit run` with these arguments.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> Vmm {
+        self.start("run", arguments.iter().map(|&a| a.to_owned()))
+    }
+
+    /// Boots the load guest with these parameters, and waits for two heartbeats.
+    #[must_use]
+    pub fn boot(&self, parameters: &str, arguments: &[&str]) -> Vmm {
+        let kernel = ["--kernel", "builtin:load", "--cmdline", parameters];
+        let vmm = self.run(&[&kernel, arguments].concat());
+        vmm.wait_beats(2);
+        vmm
+    }
+
+    /// Starts `godwit receive`.
+    #[must_use]
+    pub fn receive(&self, listen: Listen, arguments: &[&str]) -> Vmm {
+        let address = match listen {
+            Listen::Tcp => "tcp:127.0.0.1:0".to_owned(),
+            Listen::Unix => {
+                format!("unix:{}", text(&self.file(&format!("target{}.sock", self.processes.get()))))
+            }
+        };
+        let arguments = arguments.iter().map(|&a| a.to_owned());
+        self.start("receive", ["--listen".to_owned(), address].into_iter().chain(arguments))
+    }
+
+    /// Starts `godwit receive` without an address: the API will be told one.
+    #[must_use]
+    pub fn wait_for_orders(&self) -> Vmm {
+        self.start("receive", [])
+    }
+
+    fn start(&self, command: &str, arguments: impl IntoIterator<Item = String>) -> Vmm {
+        let number = self.processes.get();
+        self.processes.set(number + 1);
+        let arguments: Vec<_> = [command.to_owned()].into_iter().chain(arguments).collect();
+        Vmm::start(&format!("{command} {number}"), &arguments, self.file(&format!("api{number}.sock")))
+    }
+}
+
+/// A path of ours as text.
+///
+/// # Panics
+/// Where the folder for temporary files is no text.
+#[must_use]
+pub fn text(path: &Path) -> String {
+    path.to_str().unwrap_or_else(|| panic!("{} is no text", path.display())).to_owned()
+}

@@ -1,0 +1,7 @@
+//! godwit on this machine's own KVM, with the load guest: it boots, ends, is paused and moved as a user would do it, and
+//! the guest's own heartbeats say whether it came to harm.
+
+mod api;
+mod boot;
+mod failures;
+mod moves;

@@ -1,0 +1,248 @@
+//! What the API's calls do, to real guests on this host's KVM: two VMMs in one process, a Unix socket between them.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use guest_images::Heartbeat;
+use hyper::StatusCode;
+use tokio::sync::mpsc;
+
+use super::{Ending, Guest, Vmm, exits_into};
+use crate::{
+    DirtyKind, IncomingConfig, Machine, MachineConfig, SerialConfig,
+    api::{Answer, Call, ReceiveMigration, Refusal, SendMigration, Service, VmState},
+    boot::Kernel,
+};
+
+/// How long anything here may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A VMM under test, with the file that its guest's console goes to.
+struct Subject {
+    vmm: Arc<Vmm>,
+    endings: mpsc::UnboundedReceiver<Ending>,
+    console: PathBuf,
+}
+
+fn file(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("godwit-service-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+/// A VMM whose guest runs, writing to its memory.
+fn booted(name: &str) -> Subject {
+    let console = file(&format!("{name}-console"));
+    let config = MachineConfig {
+        kernel: Kernel::Builtin(guest_images::LOAD_ELF),
+        initrd: None,
+        cmdline: "memory=8M rate=1000 heartbeat=20".into(),
+        memory_bytes: 64 << 20,
+        cpus: 1,
+        serial: SerialConfig::File(console.clone()),
+        dirty: DirtyKind::Log,
+    };
+    let (to, endings) = mpsc::unbounded_channel();
+    let (mut machine, token) = Machine::boot(&config, exits_into(to.clone())).unwrap();
+    machine.resume(token).map_err(|(_, error)| error).unwrap();
+    Subject { vmm: Vmm::booted(Guest::Running(machine), &config, to), endings, console }
+}
+
+/// A VMM without a guest.
+fn empty(name: &str) -> Subject {
+    let console = file(&format!("{name}-console"));
+    let (to, endings) = mpsc::unbounded_channel();
+    let config = IncomingConfig { serial: SerialConfig::File(console.clone()), dirty: DirtyKind::Ring };
+    Subject { vmm: Vmm::empty(config, to), endings, console }
+}
+
+impl Subject {
+    async fn call(&self, call: Call) -> Result<Answer, Refusal> {
+        tokio::time::timeout(LIMIT, self.vmm.call(call)).await.expect("an answer in time")
+    }
+
+    async fn refused(&self, call: Call) -> (StatusCode, String) {
+        let refusal = self.call(call).await.unwrap_err();
+        (refusal.status, refusal.sentences.join(": "))
+    }
+
+    /// The heartbeats so far.
+    fn beats(&self) -> Vec<Heartbeat> {
+        let text = std::fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter_map(Heartbeat::parse).collect()
+    }
+
+    /// Waits until the guest has been heard of here, `more` times from now on.
+    async fn hear(&self, more: usize) {
+        let (began, wanted) = (Instant::now(), self.beats().len() + more);
+        while self.beats().len() < wanted {
+            assert!(began.elapsed() < LIMIT, "the guest fell silent: {:?}", self.beats().last());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.console);
+    }
+}
+
+fn to(path: &std::path::Path) -> SendMigration {
+    SendMigration { destination_url: format!("unix:{}", path.display()), ..SendMigration::default() }
+}
+
+/// Starts to wait for a guest at `path`, and returns when it does.
+async fn waiting(
+    target: &Subject,
+    path: &std::path::Path,
+) -> tokio::task::JoinHandle<Result<Answer, Refusal>> {
+    let vmm = Arc::clone(&target.vmm);
+    let call = Call::Receive(ReceiveMigration { receiver_url: format!("unix:{}", path.display()) });
+    let receiving = tokio::spawn(async move { vmm.call(call).await });
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < LIMIT, "the target does not listen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    receiving
+}
+
+#[tokio::test]
+async fn a_guest_moves_there_and_back_and_carries_on() {
+    let mut source = booted("there");
+    let mut target = empty("back");
+    source.hear(3).await;
+    let path = file("there-socket");
+    let receiving = waiting(&target, &path).await;
+    let Answer::Document(report) = source.call(Call::Send(to(&path))).await.unwrap() else {
+        panic!("a report")
+    };
+    assert_eq!(report["outcome"], "completed");
+    assert_eq!(receiving.await.unwrap(), Ok(Answer::Done));
+    assert_eq!(source.endings.recv().await, Some(Ending::MovedTo(format!("unix:{}", path.display()))));
+    assert_eq!(source.vmm.now().guest.state(), VmState::Shutdown);
+    assert_eq!(target.vmm.now().guest.state(), VmState::Running);
+    target.hear(5).await;
+
+    let home = empty("home");
+    let path = file("back-socket");
+    let receiving = waiting(&home, &path).await;
+    target.call(Call::Send(to(&path))).await.unwrap();
+    receiving.await.unwrap().unwrap();
+    assert!(matches!(target.endings.recv().await, Some(Ending::MovedTo(_))));
+    home.hear(5).await;
+    let (first, last) = (source.beats()[0], *home.beats().last().unwrap());
+    assert!(last.sequence > first.sequence + 10 && last.pages > first.pages, "{first:?} {last:?}");
+    assert_eq!(last.bad, 0, "{last:?}");
+}
+
+#[tokio::test]
+async fn after_a_refused_connection_the_guest_goes_on_and_can_move_at_once() {
+    let source = booted("refused");
+    let nowhere = file("refused-nowhere");
+    let (status, said) = source.refused(Call::Send(to(&nowhere))).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        said.contains("the guest goes on here") && said.contains("godwit-service-refused-nowhere"),
+        "{said}"
+    );
+    let Answer::Document(progress) = source.call(Call::Progress).await.unwrap() else { panic!("a document") };
+    assert_eq!((&progress["state"], &progress["report"]["outcome"]), (&"ended".into(), &"failed".into()));
+    source.hear(2).await;
+
+    let target = empty("refused-target");
+    let path = file("refused-socket");
+    let receiving = waiting(&target, &path).await;
+    source.call(Call::Send(to(&path))).await.unwrap();
+    receiving.await.unwrap().unwrap();
+    target.hear(2).await;
+}
+
+#[tokio::test]
+async fn one_migration_at_a_time_and_it_can_be_cancelled() {
+    let source = booted("silent");
+    let path = file("silent-socket");
+    let silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let vmm = Arc::clone(&source.vmm);
+    let call = Call::Send(to(&path));
+    let sending = tokio::spawn(async move { vmm.call(call).await });
+    while source.vmm.now().ongoing.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for call in [Call::Send(to(&path)), Call::Pause, Call::Resume] {
+        let (status, said) = source.refused(call).await;
+        assert_eq!(status, StatusCode::CONFLICT);
+        assert!(said.contains("being moved away"), "{said}");
+    }
+    source.call(Call::Cancel).await.unwrap();
+    let said = sending.await.unwrap().unwrap_err().sentences.join(": ");
+    assert!(said.contains("was cancelled and the guest goes on here"), "{said}");
+    source.hear(2).await;
+    drop(silent);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_paused_guest_does_not_move() {
+    let source = booted("paused");
+    source.call(Call::Pause).await.unwrap();
+    let (status, said) = source.refused(Call::Send(to(&file("paused-socket")))).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(said.contains("resume it"), "{said}");
+    source.call(Call::Resume).await.unwrap();
+    source.hear(2).await;
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_are_refused_before_anything_begins() {
+    let source = booted("requests");
+    let socket = file("requests-socket");
+    let with = |change: fn(&mut SendMigration)| {
+        let mut request = to(&socket);
+        change(&mut request);
+        Call::Send(request)
+    };
+    for (call, expected) in [
+        (with(|r| r.preset = Some("nope".into())), "there are: precopy"),
+        (with(|r| r.connections = Some(0)), "1 to 16"),
+        (with(|r| r.connections = Some(17)), "1 to 16"),
+        (with(|r| r.destination_url = "localhost".into()), "tcp:HOST:PORT"),
+    ] {
+        let (status, said) = source.refused(call).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(source.vmm.now().report.is_none());
+}
+
+#[tokio::test]
+async fn an_empty_process_says_so() {
+    let mut target = empty("nothing");
+    assert_eq!(target.refused(Call::Info).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(target.refused(Call::Progress).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(target.refused(Call::EndGuest).await.0, StatusCode::NOT_FOUND);
+    for call in [Call::Pause, Call::Resume, Call::Cancel, Call::PowerButton] {
+        assert_eq!(target.refused(call).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+    target.call(Call::EndProcess).await.unwrap();
+    assert_eq!(target.endings.recv().await, Some(Ending::Asked));
+}
+
+#[tokio::test]
+async fn waiting_for_a_guest_can_be_cancelled_and_begun_again() {
+    let target = empty("wait");
+    let path = file("wait-socket");
+    for _ in 0..2 {
+        let receiving = waiting(&target, &path).await;
+        let again = Call::Receive(ReceiveMigration { receiver_url: "tcp:127.0.0.1:0".into() });
+        assert_eq!(target.refused(again).await.0, StatusCode::CONFLICT);
+        target.call(Call::Cancel).await.unwrap();
+        let said = receiving.await.unwrap().unwrap_err().sentences.join(": ");
+        assert!(said.contains("cancelled"), "{said}");
+        assert!(!path.exists(), "its socket is gone");
+    }
+}
