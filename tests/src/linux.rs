@@ -147,3 +147,15 @@ fn clock(before: &[LinuxBeat], after: &[LinuxBeat]) -> Result<(f64, f64), String
     }
     Ok((before, after))
 }
+
+/// Bits of EFLAGS that are zero on every x86 CPU.
+const RESERVED_FLAGS: u32 = !0x3f_7fd7;
+
+/// EFLAGS of a guest's own oops that no CPU can have had: what emulates the CPU has spoilt them, and the guest died of
+/// it. QEMU's software emulation of SVM does so once in a great while, with or without a migration.
+#[must_use]
+pub fn impossible_flags(console: &str) -> Option<u32> {
+    let words = console.split("EFLAGS: ").skip(1);
+    let mut flags = words.filter_map(|rest| u32::from_str_radix(rest.get(..8)?, 16).ok());
+    flags.find(|flags| flags & RESERVED_FLAGS != 0)
+}

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{linux::judge, stream::Line};
+use super::{
+    linux::{impossible_flags, judge},
+    stream::Line,
+};
 
 /// A line of the guest, printed `lag` seconds before it was heard.
 fn line(sequence: u64, lag: f64, words: &str) -> Line {
@@ -51,4 +54,14 @@ fn every_harm_is_found() {
     let mut spoken = line(2, 0.1, "");
     spoken.text = "linux: BAD page=3".into();
     assert!(judge(&[line(1, 0.1, ""), spoken], 1, 2).unwrap_err().contains("BAD page=3"));
+}
+
+#[test]
+fn flags_that_no_cpu_has_are_told_from_those_of_a_broken_guest() {
+    let oops =
+        |flags: &str| format!("[ 44.6] RSP: 0018:ff52cb5800457a58 EFLAGS: {flags}\r\n[ 44.6] RAX: 0\r\n");
+    assert_eq!(impossible_flags(&oops("81326202")), Some(0x8132_6202));
+    assert_eq!(impossible_flags(&(oops("00010246") + &oops("00000293"))), None);
+    assert_eq!(impossible_flags(&(oops("00010246") + &oops("80000202"))), Some(0x8000_0202));
+    assert_eq!(impossible_flags("no oops at all, EFLAGS: "), None);
 }

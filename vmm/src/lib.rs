@@ -1,11 +1,11 @@
 //! A userspace VMM on KVM whose reason to exist is live migration.
 
 pub mod acpi;
-pub mod boot;
-pub mod cpuid;
 pub mod api;
+pub mod boot;
 pub mod cli;
 pub mod control;
+pub mod cpuid;
 
 mod config;
 #[cfg(test)]

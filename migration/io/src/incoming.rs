@@ -18,7 +18,7 @@ use crate::{
     handle::Handle,
     host::TargetHost,
     lanes::ReceivingLanes,
-    link::{self, LinkError},
+    link::{self, LinkError, REASON_TIMEOUT},
     socket::{Listener, Socket},
     sys::cpu_time,
 };
@@ -230,6 +230,7 @@ impl Driver<'_> {
                 Word::Control(Err(LinkError::Lost(error))) => {
                     Some(Event::LinkLost(format!("the control link was lost: {error}")))
                 }
+                Word::Lane(lost @ Event::LinkLost(_)) => Some(reason_of(inbox, lost).await),
                 Word::Lane(event) => Some(event),
             },
             caller = self.reception.caller() => match caller {
@@ -307,6 +308,22 @@ impl Driver<'_> {
             Action::Finish(_) => None,
         }
     }
+}
+
+/// A source that gives up says why on the control link and then closes its lanes; the lanes may be heard first.
+async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: Event) -> Event {
+    let reason = async {
+        loop {
+            match inbox.recv().await {
+                Some(Word::Control(Ok(abort @ SourceMessage::Abort(_)))) => {
+                    return Some(Event::Message(abort));
+                }
+                Some(Word::Control(Err(_))) | None => return None,
+                Some(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(lost)
 }
 
 /// Reads what the source says until it says no more.

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// How long a write of a control message may take: the other side does nothing but read them.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the reason for a closed lane may take to come on the control link.
+pub(crate) const REASON_TIMEOUT: Duration = Duration::from_millis(500);
 /// Bytes read at a time, so that memory grows with what has really come, not with what a header claims.
 const PIECE_BYTES: usize = 64 << 10;
 

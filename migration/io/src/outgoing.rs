@@ -24,7 +24,7 @@ use crate::{
     handle::Handle,
     host::SourceHost,
     lanes::{LaneWord, SendingLanes},
-    link::{self, LinkError},
+    link::{self, LinkError, REASON_TIMEOUT},
     socket::Socket,
     sys::cpu_time,
 };
@@ -172,7 +172,7 @@ impl Driver<'_> {
                 Some(Event::LinkLost(format!("the control link to {} was lost: {error}", self.options.to)))
             }
             Word::Lane(LaneWord::Sent(totals)) => self.lanes.as_mut()?.sent(&totals).map(Event::RoundSent),
-            Word::Lane(LaneWord::Lost(reason)) => Some(Event::LinkLost(reason)),
+            Word::Lane(LaneWord::Lost(reason)) => Some(reason_of(inbox, reason).await),
             Word::Lane(LaneWord::Failed(error)) => Some(Event::HostFailed(error)),
         }
     }
@@ -278,6 +278,22 @@ impl Driver<'_> {
 
 fn or_failed<T>(result: Result<T, HostError>, event: impl FnOnce(T) -> Event) -> Event {
     result.map_or_else(Event::HostFailed, event)
+}
+
+/// A target that gives up says why on the control link and then closes its lanes; the lanes may be heard first.
+async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: String) -> Event {
+    let reason = async {
+        loop {
+            match inbox.recv().await {
+                Some(Word::Control(Ok(abort @ TargetMessage::Abort(_)))) => {
+                    return Some(Event::Message(abort));
+                }
+                Some(Word::Control(Err(_))) | None => return None,
+                Some(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(Event::LinkLost(lost))
 }
 
 /// Reads what the target says until it says no more.

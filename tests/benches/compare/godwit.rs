@@ -59,7 +59,9 @@ fn pair(bench: &Bench, work: &Workload) -> Result<Pair> {
 fn migrate_command(bench: &Bench, address: &str, budget: Duration, lanes: u8) -> Command {
     let mut command = Command::new(&bench.godwit);
     command.args(["migrate", "--to", address, "--json", "--lanes", &lanes.to_string()]);
-    command.args(["--downtime", &format!("{}ms", budget.as_millis()), "--api"]).arg(socket(bench, "source.sock"));
+    command
+        .args(["--downtime", &format!("{}ms", budget.as_millis()), "--api"])
+        .arg(socket(bench, "source.sock"));
     command
 }
 
@@ -71,7 +73,8 @@ pub fn migrate(bench: &Bench, work: &Workload, budget: Duration, lanes: u8) -> R
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "godwit migrate: {said}");
     let report: Value = serde_json::from_slice(&output.stdout).context("the report")?;
-    let seconds = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).map(Duration::from_secs_f64);
+    let seconds =
+        |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).map(Duration::from_secs_f64);
     Ok(Move {
         total: seconds("/total_s").context("total_s")?,
         downtime: seconds("/downtime_s/total").context("downtime_s.total")?,

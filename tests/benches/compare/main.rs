@@ -61,7 +61,10 @@ impl Drop for Bench {
 impl Bench {
     fn new() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository")?;
-        let built = Command::new(env!("CARGO")).args(["build", "--release", "-p", "godwit"]).current_dir(root).status()?;
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "-p", "godwit"])
+            .current_dir(root)
+            .status()?;
         ensure!(built.success(), "cargo build --release failed");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), Into::into);
         let dir = std::env::temp_dir().join(format!("godwit-compare-{}", std::process::id()));
@@ -104,7 +107,8 @@ impl Bench {
             }
         }
         for ((name, _), moves) in contestants.iter().zip(&moves) {
-            let figure = |what: &str, of: fn(&Move) -> f64| Figure::new(moves.iter().map(of)).show(name, what);
+            let figure =
+                |what: &str, of: fn(&Move) -> f64| Figure::new(moves.iter().map(of)).show(name, what);
             figure("total, ms", |m| m.total.as_secs_f64() * 1e3);
             figure("downtime by its own account, ms", |m| m.downtime.as_secs_f64() * 1e3);
             figure("longest gap the guest saw, ms", |m| m.gap.as_secs_f64() * 1e3);

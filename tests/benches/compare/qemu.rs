@@ -26,7 +26,14 @@ const UNLIMITED: u64 = 100_000_000_000;
 fn command(bench: &Bench, work: &Workload, qmp: &str) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command
-        .args(["-M", "microvm,rtc=on,pit=on,pic=on,isa-serial=on", "-accel", "kvm", "-cpu", "host,-arch-capabilities"])
+        .args([
+            "-M",
+            "microvm,rtc=on,pit=on,pic=on,isa-serial=on",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host,-arch-capabilities",
+        ])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"])
         .args(["-m", &work.memory_mib.to_string(), "-append", &work.command_line(), "-kernel"])
         .arg(&bench.guest_elf)
@@ -75,7 +82,9 @@ pub fn migrate(bench: &Bench, work: &Workload, budget: Duration, multifd: Option
         }
         sleep(Duration::from_millis(5));
     };
-    let ms = |name: &str| info[name].as_u64().map(Duration::from_millis).with_context(|| format!("no {name}: {info}"));
+    let ms = |name: &str| {
+        info[name].as_u64().map(Duration::from_millis).with_context(|| format!("no {name}: {info}"))
+    };
     Ok(Move {
         total: ms("total-time")?,
         downtime: ms("downtime")?,

@@ -28,8 +28,12 @@ fn the_budget_holds_pages_and_everything_else() {
     assert!(!fires("downtime-budget", Standing { bytes_per_s: 0.0, ..STANDING }), "nothing measured yet");
     assert!(fires("downtime-budget", Standing { bytes_per_s: 0.0, owed_pages: 0, ..STANDING }));
     let far = Standing { fixed_cost: Duration::from_millis(84), ..STANDING };
-    assert!(fires("downtime-budget", Standing { owed_pages: 0, ..far }), "no round trip gets shorter by waiting");
-    assert!(!fires("downtime-budget", far));
+    assert!(
+        fires("downtime-budget", Standing { owed_pages: 0, ..far }),
+        "no round trip gets shorter by waiting"
+    );
+    assert!(fires("downtime-budget", far), "what round trips cost is not the pages' fault");
+    assert!(!fires("downtime-budget", Standing { owed_pages: 1501, ..far }), "but the pages must fit");
 }
 
 #[test]

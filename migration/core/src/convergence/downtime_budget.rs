@@ -20,11 +20,19 @@ impl Convergence for DowntimeBudget {
                 predicted.as_secs_f64() * 1e3,
                 standing.budget.as_secs_f64() * 1e3
             )),
-            // Round trips alone may be over the budget; another round would not change that.
-            Some(predicted) if standing.owed_pages == 0 => Verdict::Final(format!(
-                "nothing is owed; the predicted downtime of {:.1} ms cannot become less",
-                predicted.as_secs_f64() * 1e3
-            )),
+            // State and round trips alone are over the budget; no other round would change that. The pages can still
+            // be kept within it.
+            Some(predicted)
+                if standing.fixed_cost > standing.budget
+                    && predicted - standing.fixed_cost <= standing.budget =>
+            {
+                Verdict::Final(format!(
+                    "the predicted downtime of {:.1} ms cannot come within the budget of {:.1} ms: {:.1} ms of it are not pages",
+                    predicted.as_secs_f64() * 1e3,
+                    standing.budget.as_secs_f64() * 1e3,
+                    standing.fixed_cost.as_secs_f64() * 1e3
+                ))
+            }
             _ => Verdict::Again,
         }
     }

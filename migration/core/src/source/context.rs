@@ -26,7 +26,8 @@ pub(super) struct Context {
     planned: PageSet,
     policy: Box<dyn Policy>,
     stops: Vec<Box<dyn Convergence>>,
-    /// Round trip of `Hello`.
+    /// Shortest time in which the target has answered. One slow answer says little, and the first also holds what
+    /// it costs to connect.
     round_trip: Duration,
     /// When the peer owes an answer.
     answer_due: Option<Time>,
@@ -44,7 +45,7 @@ impl Context {
             planned: PageSet::empty(pages),
             policy: (config.preset.policy().make)(),
             stops: config.preset.stops().map(|row| (row.make)()).collect(),
-            round_trip: Duration::ZERO,
+            round_trip: Duration::MAX,
             answer_due: None,
             timeout_at: config.timeout.map(|timeout| now.saturating_add(timeout)),
             config,
@@ -83,7 +84,7 @@ impl Context {
     }
 
     pub(super) fn measured_round_trip(&mut self, round_trip: Duration) {
-        self.round_trip = round_trip;
+        self.round_trip = self.round_trip.min(round_trip);
     }
 
     /// Tracking has begun: what nobody ever touched is not owed.
@@ -141,7 +142,7 @@ impl Context {
             dirty_pages: self.account.last_dirty,
             owed_pages: self.owed_pages(),
             bytes_per_s: self.account.bytes_per_s,
-            fixed_cost: FIXED_COST + self.round_trip * HANDOVER_ROUND_TRIPS,
+            fixed_cost: FIXED_COST.saturating_add(self.round_trip.saturating_mul(HANDOVER_ROUND_TRIPS)),
             budget: self.config.downtime,
         }
     }

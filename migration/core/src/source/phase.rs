@@ -20,7 +20,7 @@ pub(super) enum Phase {
     /// Lanes are being connected.
     Lanes,
     /// Connected; the target has not yet seen all of them.
-    Joining,
+    Joining(Joining),
     /// Tracking is being started.
     Begin,
     /// The lanes are writing a round.
@@ -48,6 +48,11 @@ pub(super) struct HelloSent {
     at: Time,
 }
 
+/// The lanes are connected since `at`.
+pub(super) struct Joining {
+    at: Time,
+}
+
 /// A round is with the lanes.
 #[derive(Default)]
 pub(super) struct Sending {
@@ -58,6 +63,8 @@ pub(super) struct Sending {
 /// A round has been written.
 pub(super) struct Draining {
     totals: LaneTotals,
+    /// Since when.
+    at: Time,
 }
 
 /// The stop-and-copy, as far as it has come.
@@ -88,7 +95,7 @@ impl Phase {
         match self {
             Self::Hello(_) => "hello",
             Self::Prepare => "prepare",
-            Self::Lanes | Self::Joining | Self::Begin => "setup",
+            Self::Lanes | Self::Joining(_) | Self::Begin => "setup",
             Self::Sending(_) | Self::Draining(_) | Self::Harvesting => "rounds",
             Self::Pausing | Self::FinalHarvest | Self::Final(_) => "final",
             Self::HandedOver => "handover",
@@ -109,7 +116,7 @@ impl Phase {
             Self::Hello(_)
                 | Self::Prepare
                 | Self::Lanes
-                | Self::Joining
+                | Self::Joining(_)
                 | Self::Begin
                 | Self::Sending(_)
                 | Self::Draining(_)
@@ -165,7 +172,8 @@ impl Phase {
                 context.act(Action::OpenLanes(context.config.lanes));
                 Self::Lanes
             }
-            (Self::Joining, TargetMessage::LanesOpen) => {
+            (Self::Joining(joining), TargetMessage::LanesOpen) => {
+                context.measured_round_trip(now.saturating_sub(joining.at));
                 context.answered();
                 context.act(Action::StartTracking);
                 Self::Begin
@@ -175,9 +183,10 @@ impl Phase {
             {
                 Self::Sending(Sending { done: Some(pages) })
             }
-            (Self::Draining(Draining { totals }), TargetMessage::RoundDone { round, pages })
+            (Self::Draining(Draining { totals, at }), TargetMessage::RoundDone { round, pages })
                 if round == context.account.rounds_begun() =>
             {
+                context.measured_round_trip(now.saturating_sub(at));
                 round_done(context, now, &totals, pages)
             }
             (Self::Final(Final { sent, state_sent: true, ready: None }), TargetMessage::Ready) => {
@@ -195,7 +204,7 @@ impl Phase {
         match (self, event) {
             (Self::Lanes, Event::LanesOpen) => {
                 context.expect_answer(now, ANSWER_TIMEOUT);
-                Self::Joining
+                Self::Joining(Joining { at: now })
             }
             (Self::Begin, Event::Tracking(touched)) => {
                 context.tracking(&touched);
@@ -207,7 +216,7 @@ impl Phase {
             }
             (Self::Sending(_), Event::RoundSent(totals)) => {
                 context.expect_answer(now, DRAIN_TIMEOUT);
-                Self::Draining(Draining { totals })
+                Self::Draining(Draining { totals, at: now })
             }
             (Self::Harvesting, Event::Harvested(dirty)) => {
                 context.harvested(&dirty);

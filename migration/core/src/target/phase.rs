@@ -7,7 +7,7 @@ use godwit_state::{Section, Sections};
 use super::{Action, Arrival, Context, Event};
 use crate::{
     error::{Class, MigrationError},
-    limits::{ANSWER_TIMEOUT, CAPABILITIES, MAX_LANES, PROTOCOL, SOFTWARE},
+    limits::{ANSWER_TIMEOUT, CAPABILITIES, MAX_LANES, MAX_ROUNDS, PROTOCOL, SOFTWARE},
     source::Time,
     wire::{Hello, HelloReply, LaneEvent, Prepare, SourceMessage, TargetMessage, clean_text},
 };
@@ -175,6 +175,10 @@ impl Receiving {
         let LaneEvent::RoundEnd { round, pages, last } = event;
         if round != self.round || (self.ended > 0 && last != self.last) || self.ended >= self.lanes {
             let text = format!("a lane ended round {round} while round {} was under way", self.round);
+            return Phase::Receiving(self).fail(context, Class::Protocol, &text);
+        }
+        if round > MAX_ROUNDS + 1 {
+            let text = format!("more than {MAX_ROUNDS} rounds and a last one");
             return Phase::Receiving(self).fail(context, Class::Protocol, &text);
         }
         self.ended += 1;

@@ -192,11 +192,12 @@ pub fn decode_message<M: DeserializeOwned>(header: MessageHeader, body: &[u8]) -
     }
 }
 
-/// A peer's text, fit to be shown: bounded, without control characters.
+/// A peer's text, fit to be shown: bounded in bytes, control characters made spaces.
 #[must_use]
 pub fn clean_text(text: &str) -> String {
-    let mut clean: String = text.chars().filter(|c| !c.is_control()).take(MAX_TEXT_BYTES).collect();
-    if clean.len() < text.len() {
+    let cut = text.floor_char_boundary(MAX_TEXT_BYTES);
+    let mut clean: String = text[..cut].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if cut < text.len() {
         clean.push('…');
     }
     clean

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::MAX_MESSAGE_BYTES;
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_TEXT_BYTES};
 
 fn decode(bytes: &[u8]) -> Result<TargetMessage, crate::error::ProtocolError> {
     let header = MessageHeader::decode(bytes[..MESSAGE_HEADER_BYTES].try_into().unwrap())?;
@@ -41,7 +41,9 @@ fn the_place_of_hello_and_refused_never_changes() {
 
 #[test]
 fn a_peers_text_cannot_paint_the_terminal() {
-    assert_eq!(clean_text("a\x1b[31mb\n"), "a[31mb…");
+    assert_eq!(clean_text("a\x1b[31mb\n"), "a [31mb ");
+    let long = "é".repeat(MAX_TEXT_BYTES);
+    assert_eq!(clean_text(&long), "é".repeat(MAX_TEXT_BYTES / 2) + "…");
 }
 
 proptest! {

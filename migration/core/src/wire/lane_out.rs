@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Bytes collected before they are worth a write.
-const BUFFER_BYTES: usize = 256 << 10;
+const BUFFER_BYTES: usize = 128 << 10;
 /// The most that one page can add: a new frame with the page raw.
 const PAGE_ROOM: usize = FRAME_HEADER_BYTES + PAGE_BYTES;
 

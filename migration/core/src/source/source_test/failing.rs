@@ -64,7 +64,7 @@ fn a_refusal_ends_it_with_every_reason_cleaned_and_bounded() {
         let report = script.undone(7);
         assert_eq!(class_of(&report), Class::Incompatible);
         let reason = report.error.unwrap().reason;
-        assert!(reason.starts_with("the target refuses: too little[2J memory…; xxx"), "{phase}");
+        assert!(reason.starts_with("the target refuses: too little [2J memory; xxx"), "{phase}");
         assert!(reason.len() < 300_000, "{} bytes", reason.len());
     }
 }

@@ -18,7 +18,7 @@ fn a_failure_before_go_discards_the_machine_and_is_told_to_a_source_that_can_hea
             Some("say Abort: the peer broke the protocol: nonsense"),
         ),
         (|| Event::LinkLost("gone".into()), "Link, gone", None),
-        (|| said(SourceMessage::Abort("no\x07 more".into())), "Peer, the source gave up: no more…", None),
+        (|| said(SourceMessage::Abort("no\x07 more".into())), "Peer, the source gave up: no  more", None),
     ];
     for (event, class, told) in failures {
         for (phase, mut script) in everywhere() {
