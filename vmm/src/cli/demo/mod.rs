@@ -254,7 +254,7 @@ impl Demo {
             out,
             "           longest gap it saw: {} before the move, {} across it",
             show_seconds(before.longest_gap_s),
-            after.first_gap_s.map_or("unknown".into(), show_seconds)
+            after.arrival_gap_s.map_or("unknown".into(), show_seconds)
         )?;
         write!(out, "{}", report_text::text(report))?;
         Ok(())

@@ -22,8 +22,9 @@ pub struct View {
     pub bad: u64,
     /// The longest time that it missed between two looks at its clock.
     pub longest_gap_s: f64,
-    /// The same, as the first heartbeat here tells it: at the target it spans the move.
-    pub first_gap_s: Option<f64>,
+    /// The same over the first two heartbeats here: at the target these span the move, because a guest that was
+    /// stopped while it printed a heartbeat tells of the stop in the next one.
+    pub arrival_gap_s: Option<f64>,
     /// Lines by which the guest reported that something is wrong.
     pub complaints: Vec<String>,
 }
@@ -75,7 +76,9 @@ impl View {
         self.pages_written = beat.pages;
         self.bad = beat.bad;
         let gap_s = beat.gap.as_secs_f64();
-        self.first_gap_s.get_or_insert(gap_s);
+        if self.beats <= 2 {
+            self.arrival_gap_s = Some(self.arrival_gap_s.unwrap_or_default().max(gap_s));
+        }
         self.longest_gap_s = self.longest_gap_s.max(gap_s);
     }
 

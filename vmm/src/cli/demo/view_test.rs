@@ -28,7 +28,7 @@ fn heartbeats_add_up() {
         "load: beat=3 t=0.300s pages=300 gap_us=5185 checked=9900 bad=0 sweep=1",
         "load: beat=4 t=0.400s pages=400 gap_us=9185 checked=9900 bad=0 sweep=1",
     ]);
-    assert!((after.first_gap_s.unwrap() - 0.005_185).abs() < 1e-9, "the heartbeat that spans the move");
+    assert!((after.arrival_gap_s.unwrap() - 0.009_185).abs() < 1e-9, "the heartbeats that span the move");
 }
 
 #[test]
