@@ -9,16 +9,16 @@ use godwit_migration::{
     wire::{LaneHello, SourceMessage, TargetMessage},
 };
 use tokio::{
-    io::{ReadHalf, WriteHalf, split},
+    io::split,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 
 use crate::{
     handle::Handle,
     host::TargetHost,
     lanes::ReceivingLanes,
-    link::{self, LinkError, REASON_TIMEOUT},
+    link::{self, Control, LinkError, REASON_TIMEOUT},
     socket::{Listener, Socket},
     sys::cpu_time,
 };
@@ -60,7 +60,7 @@ pub async fn receive(
     let (read, mut write) = split(socket);
     let lost = |error: LinkError| before(Class::Link, &format!("the connection to {from} was lost: {error}"));
     link::start(&mut write).await.map_err(lost)?;
-    let reader = tokio::spawn(listen(read, words.clone()));
+    let control = Control::new(read, write, false, words.clone());
     let mut driver = Driver {
         origin: Instant::now(),
         cpu_before: cpu_time(),
@@ -68,7 +68,7 @@ pub async fn receive(
         host,
         handle,
         words,
-        control: Control { write, reader },
+        control,
         reception,
         awaited: None,
         lanes: ReceivingLanes::default(),
@@ -158,21 +158,15 @@ enum Word {
     Lane(Event),
 }
 
-impl From<Event> for Word {
-    fn from(event: Event) -> Self {
-        Self::Lane(event)
+impl From<Result<SourceMessage, LinkError>> for Word {
+    fn from(message: Result<SourceMessage, LinkError>) -> Self {
+        Self::Control(message)
     }
 }
 
-/// The control link.
-struct Control {
-    write: WriteHalf<Socket>,
-    reader: JoinHandle<()>,
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        self.reader.abort();
+impl From<Event> for Word {
+    fn from(event: Event) -> Self {
+        Self::Lane(event)
     }
 }
 
@@ -324,15 +318,4 @@ async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: Event) -> Event {
         }
     };
     tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(lost)
-}
-
-/// Reads what the source says until it says no more.
-async fn listen(mut from: ReadHalf<Socket>, words: UnboundedSender<Word>) {
-    loop {
-        let message = link::read(&mut from).await;
-        let over = message.is_err();
-        if words.send(Word::Control(message)).is_err() || over {
-            return;
-        }
-    }
 }

@@ -8,7 +8,13 @@ use godwit_migration::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    sync::mpsc::UnboundedSender,
+    task::JoinHandle,
+};
+
+use crate::socket::Socket;
 
 /// How long a write of a control message may take: the other side does nothing but read them.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +32,53 @@ pub(crate) enum LinkError {
     /// The connection has ended or failed.
     #[error("the connection was lost: {0}")]
     Lost(#[from] io::Error),
+}
+
+/// A control link: one half to write to, the other read by a task, whose messages go to the driver's words.
+pub(crate) struct Control {
+    pub(crate) write: WriteHalf<Socket>,
+    reader: JoinHandle<()>,
+}
+
+impl Control {
+    /// Reads `from` until the peer says no more, [`MAGIC`] first where it is still `due`.
+    pub(crate) fn new<M, W>(
+        from: ReadHalf<Socket>,
+        write: WriteHalf<Socket>,
+        due: bool,
+        words: UnboundedSender<W>,
+    ) -> Self
+    where
+        M: DeserializeOwned + Send + 'static,
+        W: From<Result<M, LinkError>> + Send + 'static,
+    {
+        Self { write, reader: tokio::spawn(listen(from, due, words)) }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+async fn listen<M: DeserializeOwned, W: From<Result<M, LinkError>>>(
+    mut from: ReadHalf<Socket>,
+    magic_due: bool,
+    words: UnboundedSender<W>,
+) {
+    let mut start = if magic_due { read_magic(&mut from).await } else { Ok(()) };
+    loop {
+        let message = match start {
+            Ok(()) => read(&mut from).await,
+            Err(error) => Err(error),
+        };
+        let over = message.is_err();
+        if words.send(message.into()).is_err() || over {
+            return;
+        }
+        start = Ok(());
+    }
 }
 
 /// Writes one message, in one write.

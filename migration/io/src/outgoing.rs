@@ -14,9 +14,8 @@ use godwit_migration::{
     wire::{LaneHello, SourceMessage, TargetMessage},
 };
 use tokio::{
-    io::{ReadHalf, WriteHalf, split},
+    io::split,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::JoinHandle,
 };
 
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
     handle::Handle,
     host::SourceHost,
     lanes::{LaneWord, SendingLanes},
-    link::{self, LinkError, REASON_TIMEOUT},
+    link::{self, Control, LinkError, REASON_TIMEOUT},
     socket::Socket,
     sys::cpu_time,
 };
@@ -95,21 +94,15 @@ enum Word {
     Lane(LaneWord),
 }
 
-impl From<LaneWord> for Word {
-    fn from(word: LaneWord) -> Self {
-        Self::Lane(word)
+impl From<Result<TargetMessage, LinkError>> for Word {
+    fn from(message: Result<TargetMessage, LinkError>) -> Self {
+        Self::Control(message)
     }
 }
 
-/// The control link, connected.
-struct Control {
-    write: WriteHalf<Socket>,
-    reader: JoinHandle<()>,
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        self.reader.abort();
+impl From<LaneWord> for Word {
+    fn from(word: LaneWord) -> Self {
+        Self::Lane(word)
     }
 }
 
@@ -231,8 +224,7 @@ impl Driver<'_> {
         let socket = dial.map_err(|error| Event::LinkLost(format!("cannot connect to {to}: {error}")))?;
         let (read, mut write) = split(socket);
         link::write_first(&mut write, message).await.map_err(|error| lost(&error))?;
-        let reader = tokio::spawn(listen(read, self.words.clone()));
-        self.control = Some(Control { write, reader });
+        self.control = Some(Control::new(read, write, true, self.words.clone()));
         Ok(())
     }
 
@@ -294,19 +286,4 @@ async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: String) -> Event {
         }
     };
     tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(Event::LinkLost(lost))
-}
-
-/// Reads what the target says until it says no more.
-async fn listen(mut from: ReadHalf<Socket>, words: UnboundedSender<Word>) {
-    let mut message = match link::read_magic(&mut from).await {
-        Ok(()) => link::read(&mut from).await,
-        Err(error) => Err(error),
-    };
-    loop {
-        let over = message.is_err();
-        if words.send(Word::Control(message)).is_err() || over {
-            return;
-        }
-        message = link::read(&mut from).await;
-    }
 }

@@ -366,6 +366,8 @@ fn what_does_not_converge_in_time_is_cancelled_or_forced() {
     {
         let (to, thread) = target(Place::default(), Handle::default());
         let mut guest = Guest::new(PAGES, PACE);
+        // Each page takes long enough for the guest to write another.
+        *guest.memory.read_delay.lock().unwrap() = Duration::from_millis(1);
         guest.start();
         let impatient = Options {
             downtime: Duration::from_nanos(1),
