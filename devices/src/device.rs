@@ -28,6 +28,19 @@ pub trait Lifecycle {
     /// Takes up work again, including what the guest asked for just before the pause, and raises interrupts whose
     /// cause is still pending. Resuming a running device does no harm: at worst one interrupt too many.
     fn resume(&mut self);
+
+    /// Takes hold of what only one machine may use at a time, such as the lock of a disk's image. The machine calls it
+    /// on every device before `resume`, whenever it is about to run a guest; taking hold again does nothing.
+    ///
+    /// # Errors
+    /// Why not, in words: who has it.
+    fn claim(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Lets go of what `claim` took: the machine has given up its right to run the guest, which will run elsewhere.
+    /// Only while paused.
+    fn release(&mut self) {}
 }
 
 /// Object-safe face of a device for pause, save, restore and resume; implemented for every `Lifecycle + Save`.

@@ -58,9 +58,13 @@ mod i8042;
 #[cfg(test)]
 mod i8042_test;
 mod irq;
+pub mod options;
+#[cfg(test)]
+mod options_test;
 mod power;
 #[cfg(test)]
 mod power_test;
+pub mod rate_limiter;
 mod registry;
 #[cfg(test)]
 mod registry_test;

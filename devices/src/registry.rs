@@ -8,7 +8,7 @@ use godwit_state::Schema;
 use crate::{
     DebugExitState, I8042State, PowerState, RtcState,
     serial::SerialState,
-    virtio::{RngState, VirtioState},
+    virtio::{BalloonState, BlockState, NetState, RngState, VirtioState},
 };
 
 /// A kind of device and the versions of its saved state.
@@ -48,4 +48,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<DebugExitState>(),
     Kind::of::<PowerState>(),
     Kind::of::<VirtioState<RngState>>(),
+    Kind::of::<VirtioState<BlockState>>(),
+    Kind::of::<VirtioState<NetState>>(),
+    Kind::of::<VirtioState<BalloonState>>(),
 ];

@@ -9,12 +9,16 @@ use std::{
 use godwit_state::{Schema, Section, StateError};
 use proptest::prelude::*;
 use vm_memory::GuestAddress;
+use vmm_sys_util::tempfile::TempFile;
 
 use crate::{
     DebugExit, Device, GuestMemory, I8042, Irq, KINDS, Kind, MmioDevice, PioDevice, Power, PowerState, Rtc,
     RtcState, Serial, SerialBackend, Shared, StopLine,
     serial::SerialState,
-    virtio::{QueueState, Rng, RngState, TransportState, VirtioMmio, VirtioState},
+    virtio::{
+        self, Balloon, BalloonState, Block, BlockState, DiskConfig, NetState, QueueState, Rng, RngState,
+        TransportState, VirtioMmio, VirtioState,
+    },
 };
 
 /// How a guest reaches a device.
@@ -49,6 +53,18 @@ fn make(kind: &Kind) -> Specimen {
         "debug-exit" => pio(DebugExit::new("it", stop)),
         "power" => pio(Power::new("it", irq, stop)),
         "virtio-rng" => mmio(VirtioMmio::new("it", Rng::new(), memory(), irq).unwrap()),
+        "virtio-balloon" => {
+            let config = "size=16M,deflate_on_oom=on,free_page_reporting=on".parse().unwrap();
+            mmio(VirtioMmio::new("it", Balloon::new(&config), memory(), irq).unwrap())
+        }
+        "virtio-blk" => {
+            let image = TempFile::new().unwrap();
+            image.as_file().set_len(1 << 20).unwrap();
+            // The image stays open when its name goes.
+            let block = Block::open(&DiskConfig::new(image.as_path())).unwrap();
+            mmio(VirtioMmio::new("it", block, memory(), irq).unwrap())
+        }
+        "virtio-net" => mmio(VirtioMmio::new("it", virtio::net_on_a_socket(), memory(), irq).unwrap()),
         other => panic!("no test knows how to make a '{other}'"),
     };
     let (name, version) = specimen.with(|device| (device.kind(), device.version()));
@@ -177,7 +193,7 @@ fn golden_payloads_still_mean_what_they_meant() {
     assert_eq!((rtc.offset_s, rtc.seen_second), (-3_600, 1_709_210_096));
     assert_eq!(rtc.held, Some([0x56, 0x34, 0x12, 5, 0x29, 2, 0x24, 0x20]));
     assert_eq!((rtc.cmos.len(), rtc.cmos[0x40], rtc.cmos[0x7f]), (128, 0xa5, 0x5a));
-    let queue = QueueState {
+    let queue = || QueueState {
         size: 64,
         desc: 0x1000,
         driver: 0x2000,
@@ -186,16 +202,44 @@ fn golden_payloads_still_mean_what_they_meant() {
         next_avail: 70,
         next_used: 69,
     };
-    let transport = TransportState {
+    let transport = || TransportState {
         status: 15,
         device_features_select: 1,
         driver_features_select: 1,
         driver_features: 0x1_3000_0000,
         queue_select: 0,
         interrupt_status: 1,
-        queues: vec![queue],
+        queues: vec![queue()],
     };
-    assert_eq!(decoded::<VirtioState<RngState>>(), VirtioState { transport, device: RngState {} });
+    assert_eq!(
+        decoded::<VirtioState<RngState>>(),
+        VirtioState { transport: transport(), device: RngState {} }
+    );
+    let serial = *b"GW-0001\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let device = BlockState { sectors: 2_048, block_bytes: 512, read_only: false, serial };
+    assert_eq!(decoded::<VirtioState<BlockState>>(), VirtioState { transport: transport(), device });
+    let net = decoded::<VirtioState<NetState>>();
+    assert_eq!((net.transport.queues.len(), net.transport.driver_features), (3, 0x1_3023_8020));
+    let waiting = [&[0; 12][..], &[0xff; 6], &[2, 0, 0, 0, 0, 1, 8, 6, 0x5a]].concat();
+    let (permanent_mac, mac) = ([2, 0, 0, 0, 0, 7], [2, 0, 0, 0, 0, 9]);
+    assert_eq!(net.device, NetState { permanent_mac, mac, mtu: 9000, announce: true, waiting });
+}
+
+#[test]
+fn the_golden_payload_of_a_balloon_still_means_what_it_meant() {
+    let VirtioState { transport, device } = decoded::<VirtioState<BalloonState>>();
+    assert_eq!((transport.driver_features, transport.queue_select), (0x1_3000_002e, 4));
+    let places: Vec<u64> = transport.queues.iter().map(|queue| queue.device).collect();
+    assert_eq!(places, [0x1800, 0x2800, 0x3800, 0x4800, 0x5800]);
+    let balloon = BalloonState {
+        target_pages: 4096,
+        actual_pages: 4095,
+        generation: 3,
+        report_command: 1,
+        last_report: 7,
+        statistics_kept: Some(5),
+    };
+    assert_eq!(device, balloon);
 }
 
 #[test]

@@ -4,10 +4,15 @@
 //! [`VirtioMmio`] does all the rest for it: registers, negotiation, queue set-up, interrupts, save and restore.
 //! Nothing here knows about the machine around it.
 
+pub mod balloon;
+mod block;
 mod chain;
+#[cfg(test)]
+mod driver_test;
 mod mmio;
 #[cfg(test)]
 mod mmio_test;
+mod net;
 mod queue;
 mod registers;
 mod rng;
@@ -15,16 +20,28 @@ mod rng;
 mod rng_test;
 mod state;
 mod sys;
+mod used;
+
+use std::os::fd::RawFd;
 
 use godwit_state::Save;
 use thiserror::Error;
 use virtio_queue::Queue;
+use vmm_sys_util::epoll::EventSet;
 
+#[cfg(test)]
+pub(crate) use self::net::net_on_a_socket;
 pub use self::{
+    balloon::{Balloon, BalloonConfig, BalloonState},
+    block::{
+        Block, BlockState, DiskConfig, DiskError, ImageError, ImageType, MAX_DISK_QUEUE_SIZE,
+        MAX_DISK_QUEUES, SERIAL_BYTES,
+    },
     mmio::VirtioMmio,
+    net::{Mac, NET_KEYS, Net, NetConfig, NetError, NetState, Tap, TapError},
     queue::Served,
     registers::{MMIO_WINDOW_BYTES, NOTIFY_OFFSET},
-    rng::{Rng, RngState},
+    rng::{Rng, RngConfig, RngState},
     state::{QueueState, TransportState, VirtioState},
 };
 use crate::GuestMemory;
@@ -43,6 +60,18 @@ pub enum ServeError {
     Host(#[from] std::io::Error),
 }
 
+/// A descriptor that a device waits for, besides the notifications of its queues: a tap, a timer, an eventfd of its
+/// own threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The descriptor, which lives as long as the device.
+    pub fd: RawFd,
+    /// What it is watched for, edge-triggered.
+    pub events: EventSet,
+    /// The queue to serve when that happens.
+    pub queue: usize,
+}
+
 /// A device behind a virtio transport. All calls come under one lock, `serve` from the event loop's thread.
 pub trait VirtioDevice: Save + Send {
     /// Device type (§5): 4 is an entropy source.
@@ -52,7 +81,15 @@ pub trait VirtioDevice: Save + Send {
     fn features(&self) -> u64;
 
     /// Largest size of each of its queues, powers of two.
-    fn queue_sizes(&self) -> &'static [u16];
+    fn queue_sizes(&self) -> &[u16];
+
+    /// What it waits for besides its queues: asked for once, when the machine starts. They are watched edge-triggered,
+    /// and nothing is served while the device is paused or without a driver; `serve` comes for every queue when that
+    /// ends. So `serve` looks for itself, takes all that is there or says [`Served::more`], and need not read an
+    /// eventfd or a timer only to quieten it.
+    fn sources(&self) -> Vec<Source> {
+        Vec::new()
+    }
 
     /// Fills `data` from the configuration space at `offset`.
     fn read_config(&self, offset: u64, data: &mut [u8]);
@@ -60,7 +97,8 @@ pub trait VirtioDevice: Save + Send {
     /// Takes `data` for the configuration space at `offset`.
     fn write_config(&mut self, offset: u64, data: &[u8]);
 
-    /// Changes whenever the configuration space has changed by the device's own doing.
+    /// Changes whenever the configuration space has changed by the device's own doing, within `serve` or within
+    /// [`VirtioMmio::update`]; the transport then tells the driver.
     fn config_generation(&self) -> u32;
 
     /// The driver is ready (DRIVER_OK) and has accepted `features`; also called before the restore of such a device.
@@ -79,6 +117,27 @@ pub trait VirtioDevice: Save + Send {
     /// Ends work in flight; when this returns, guest memory and queues are left alone until `resume`.
     fn pause(&mut self);
 
+    /// Puts what was in flight for queue `index`, and has ended in `pause`, into the used ring, and takes nothing new. For
+    /// devices whose work goes on outside of `serve`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    fn drain(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
+        let _ = (index, queue, memory);
+        Ok(Served::default())
+    }
+
     /// Takes up work again; the transport serves every queue once afterwards.
     fn resume(&mut self);
+
+    /// As [`Lifecycle::claim`](crate::Lifecycle::claim).
+    ///
+    /// # Errors
+    /// As there.
+    fn claim(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// As [`Lifecycle::release`](crate::Lifecycle::release).
+    fn release(&mut self) {}
 }

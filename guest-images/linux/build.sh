@@ -17,7 +17,7 @@ export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${GODWIT_LINUX_CACHE:-$here/../../.cache/linux}
 # Modules of the initramfs; their dependencies come along.
-guest_modules="virtio_mmio virtio_rng button evdev"
+guest_modules="virtio_mmio virtio_rng virtio_blk virtio_net virtio_balloon button evdev"
 
 die() {
     echo "build.sh: $*" >&2
@@ -146,7 +146,7 @@ copy_modules() {
 initramfs() {
     local root memwork stamp out="$cache/$1/initramfs.cpio"
     memwork=$(build_memwork)
-    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$memwork" "$(command -v busybox)" | sha256sum)
+    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$memwork" "$(command -v busybox)" | sha256sum)
     [ -e "$out" ] && [ "$(cat "$out.stamp" 2>/dev/null)" = "$stamp" ] && return
     root=$(mktemp -d "$cache/.initramfs.XXXXXX")
     chmod 755 "$root"
@@ -156,6 +156,7 @@ initramfs() {
     install -m 755 "$here/init" "$root/init"
     install -m 755 "$here/power-button" "$root/etc/acpi/PWRF/00000080"
     install -m 755 "$memwork" "$root/bin/memwork"
+    install -m 755 "$here/diskwork" "$root/bin/diskwork"
     copy_modules "$1" "$root"
     find "$root" -exec touch -h -d @0 {} +
     (cd "$root" && find . -mindepth 1 -print0 | sort -z | cpio --null --create --quiet --format=newc \

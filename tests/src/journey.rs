@@ -45,8 +45,16 @@ impl Journey {
     /// # Panics
     /// As [`Self::hop`].
     pub fn hop_to(&mut self, target: Vmm, arguments: &[&str]) -> &Report {
+        let report = self.now.migrate(&target.address(), arguments).completed();
+        self.follow(target, report)
+    }
+
+    /// The guest has moved to `target`, as `report` says: hears it there.
+    ///
+    /// # Panics
+    /// As [`Self::hop`].
+    pub fn follow(&mut self, target: Vmm, report: Report) -> &Report {
         let address = target.address();
-        let report = self.now.migrate(&address, arguments).completed();
         let left = self.now.end();
         let farewell = format!("godwit: the guest now runs at {address}; this process ends");
         assert_eq!(left.status, 0, "{}", left.err);

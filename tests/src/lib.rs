@@ -3,7 +3,8 @@
 //!
 //! What is where: [`program`] runs a process and [`stream`] hears it; [`site`] is a place where VMM processes run,
 //! [`vmm`] one of them, [`journey`] a guest on its way through several; [`verdict`] and [`linux`] judge by the guest's
-//! own lines; [`api`] speaks HTTP; [`peer`] and [`relay`] are the other ends and the wires that a network may have.
+//! own lines; [`api`] speaks HTTP; [`peer`] and [`relay`] are the other ends and the wires that a network may have;
+//! [`chaos`] does everything wrong that can go wrong.
 //!
 //! It knows godwit by its command line, its API and its wire format only. Everything here panics with what was heard so
 //! far: a harness that fails is a test that fails.
@@ -11,10 +12,12 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod chaos;
 pub mod journey;
 pub mod linux;
 #[cfg(test)]
 mod linux_test;
+pub mod network;
 pub mod peer;
 pub mod program;
 pub mod relay;

@@ -2,8 +2,10 @@
 //! godwit would.
 
 use std::{
+    cell::Cell,
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -21,8 +23,13 @@ use crate::vmm::Vmm;
 
 /// How long godwit may take to say what is due.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The name of every hand-made migration.
-const SESSION: u128 = 0x5e55_1011;
+/// The name of the next hand-made migration.
+static SESSIONS: AtomicU64 = AtomicU64::new(0x5e55_1011);
+
+thread_local! {
+    /// The session of the last `Hello` of this thread: that of its lanes.
+    static SESSION: Cell<u128> = const { Cell::new(0) };
+}
 
 /// A place where a hand-made target waits.
 pub struct Post(TcpListener);
@@ -91,7 +98,7 @@ pub fn shape_of(source: &Vmm) -> MachineShape {
     let mut link = post.greet();
     let SourceMessage::Prepare(prepare) = link.hear() else { panic!("no Prepare") };
     link.say(&TargetMessage::Refused(vec!["only asking".into()]));
-    assert_eq!(migration.end(PATIENCE).status, 1);
+    assert_eq!(migration.end(PATIENCE).status, 5, "incompatible");
     prepare.shape
 }
 
@@ -120,7 +127,7 @@ impl Link {
         assert_eq!(link.hear::<TargetMessage>(), TargetMessage::Prepared);
         let open = |lane| {
             let mut link = Self::dial(address);
-            link.say_first(&SourceMessage::Lane(LaneHello { session: SESSION, lane }));
+            link.say_first(&SourceMessage::Lane(LaneHello { session: SESSION.get(), lane }));
             link
         };
         let opened = (0..lanes).map(open).collect();
@@ -227,11 +234,13 @@ impl Link {
 /// A source's first message, with these versions of the protocol.
 #[must_use]
 pub fn hello(oldest: u16, newest: u16) -> SourceMessage {
+    SESSION.set(SESSIONS.fetch_add(1, Ordering::Relaxed).into());
     SourceMessage::Hello(Hello {
         oldest,
         newest,
         capabilities: CAPABILITIES,
-        session: SESSION,
+        session: SESSION.get(),
+        replaces: 0,
         software: "a hand-made source".into(),
     })
 }

@@ -100,13 +100,34 @@ impl Program {
             .unwrap_or_else(|error| panic!("{} does not listen: {error}", self.name));
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// Never: it has one.
+    #[must_use]
+    pub fn id(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("it has a process id")
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Whether it ends before `limit` is over.
+    #[must_use]
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        self.out.end(limit).is_some()
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
     /// Where it is no more.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("it has a process id");
-        kill_process(pid, signal).unwrap_or_else(|error| panic!("{} takes no signal: {error}", self.name));
+        kill_process(self.id(), signal)
+            .unwrap_or_else(|error| panic!("{} takes no signal: {error}", self.name));
     }
 
     /// Waits for its end.

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use godwit_migration::wire::{SourceMessage, encode_message};
+
 /// How long a round may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,6 +42,14 @@ struct State {
     left: Option<usize>,
     /// What the target says on the control link that is held back, and for how long.
     slow: Option<(Words, Duration)>,
+    /// Everything is cut when the source says `Go`, which still arrives or does not.
+    cut_at_go: Option<bool>,
+    /// It has been.
+    cut: bool,
+    /// Whether nobody gets through from then on.
+    closed_then: bool,
+    /// Nobody gets through.
+    closed: bool,
     /// A lane wants to carry more.
     stopped: bool,
     over: bool,
@@ -69,6 +79,36 @@ impl Relay {
     #[must_use]
     pub fn slow_to_answer(words: Words, delay: Duration, target: &str) -> Self {
         Self::carrying(State { slow: Some((words, delay)), ..State::default() }, target)
+    }
+
+    /// A wire to `target` that carries everything at once until the source says `Go` on its first connection; then that
+    /// connection is cut, and `Go` has arrived or has not. Later connections get through when the wire is not
+    /// `closed`.
+    ///
+    /// # Panics
+    /// As [`Self::stopping_after`].
+    #[must_use]
+    pub fn cut_at_go(arrives: bool, closed: bool, target: &str) -> Self {
+        Self::carrying(State { cut_at_go: Some(arrives), closed_then: closed, ..State::default() }, target)
+    }
+
+    /// Waits until the wire has been cut.
+    ///
+    /// # Panics
+    /// Where that does not happen.
+    pub fn wait_cut(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.gate.state();
+        while !state.cut {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the source never said Go");
+            state = self.gate.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Lets connections through again.
+    pub fn open(&self) {
+        self.gate.state().closed = false;
     }
 
     /// Waits until lanes stand still in the middle of a round.
@@ -145,6 +185,9 @@ fn carry_all(listener: &TcpListener, target: &str, gate: &Arc<Gate>) {
         if gate.state().over {
             return;
         }
+        if gate.state().closed {
+            continue;
+        }
         // A target that is gone: the source sees its connection end.
         let Ok(onward) = TcpStream::connect(target) else { continue };
         let back = (
@@ -153,13 +196,21 @@ fn carry_all(listener: &TcpListener, target: &str, gate: &Arc<Gate>) {
         );
         let lane = (number > 0).then(|| Arc::clone(gate));
         let slow = if number == 0 { gate.state().slow } else { None };
-        thread::spawn(move || carry(source, onward, lane.as_deref(), None));
-        thread::spawn(move || carry(back.0, back.1, None, slow));
+        let watched = (number == 0).then(|| Arc::clone(gate));
+        thread::spawn(move || carry(source, onward, lane.as_deref(), None, watched.as_deref()));
+        thread::spawn(move || carry(back.0, back.1, None, slow, None));
     }
 }
 
-/// Carries bytes one way until either end is gone, and then ends both. What is `slow` is held back on the way.
-fn carry(mut from: TcpStream, mut to: TcpStream, gate: Option<&Gate>, mut slow: Option<(Words, Duration)>) {
+/// Carries bytes one way until either end is gone, and then ends this way; the other may still have something on it. What
+/// is `slow` is held back on the way.
+fn carry(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    gate: Option<&Gate>,
+    mut slow: Option<(Words, Duration)>,
+    watched: Option<&Gate>,
+) {
     // Whoever has gone already needs no telling.
     let _ = (from.set_nodelay(true), to.set_nodelay(true));
     let mut piece = vec![0; 64 << 10];
@@ -169,9 +220,32 @@ fn carry(mut from: TcpStream, mut to: TcpStream, gate: Option<&Gate>, mut slow: 
             thread::sleep(delay);
             slow = slow.filter(|_| words == Words::All);
         }
-        if read == 0 || gate.is_some_and(|gate| !gate.pass(read)) || to.write_all(&piece[..read]).is_err() {
+        // Asked before the branch: what is asked in its condition would be held until its end.
+        let cut_at_go = watched.and_then(|gate| gate.state().cut_at_go);
+        if let Some(gate) = watched
+            && let Some(arrives) = cut_at_go
+            && piece[..read].ends_with(&encode_message(&SourceMessage::Go))
+        {
+            // Nothing that the target says from here on gets back.
+            let _ = from.shutdown(Shutdown::Both);
+            if arrives {
+                let _ = to.write_all(&piece[..read]);
+            }
+            let mut state = gate.state();
+            (state.cut, state.closed) = (true, state.closed_then);
+            gate.changed.notify_all();
+            drop(state);
+            // What is on its way must have been read before the target sees the end.
+            let _ = to.shutdown(Shutdown::Write);
+            return;
+        }
+        if gate.is_some_and(|gate| !gate.pass(read)) {
+            let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+            return;
+        }
+        if read == 0 || to.write_all(&piece[..read]).is_err() {
             break;
         }
     }
-    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    let _ = (from.shutdown(Shutdown::Read), to.shutdown(Shutdown::Write));
 }

@@ -89,6 +89,12 @@ impl Site {
         self.start("receive", ["--listen".to_owned(), address].into_iter().chain(arguments))
     }
 
+    /// Starts `godwit receive` at this address.
+    #[must_use]
+    pub fn receive_at(&self, address: &str, arguments: &[&str]) -> Vmm {
+        self.start("receive", [&["--listen", address], arguments].concat().into_iter().map(str::to_owned))
+    }
+
     /// Starts `godwit receive` without an address: the API will be told one.
     #[must_use]
     pub fn wait_for_orders(&self) -> Vmm {
@@ -98,7 +104,7 @@ impl Site {
     fn start(&self, command: &str, arguments: impl IntoIterator<Item = String>) -> Vmm {
         let number = self.processes.get();
         self.processes.set(number + 1);
-        let arguments: Vec<_> = [command.to_owned()].into_iter().chain(arguments).collect();
+        let arguments: Vec<_> = std::iter::once(command.to_owned()).chain(arguments).collect();
         Vmm::start(&format!("{command} {number}"), &arguments, self.file(&format!("api{number}.sock")))
     }
 }

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use godwit_migration::report::{Outcome, Report};
+use godwit_migration::{
+    error::Class,
+    report::{Outcome, Report},
+};
 
 use crate::program::{Ended, PROMPT, Program, godwit};
 
@@ -151,7 +154,17 @@ impl Migration {
     #[must_use]
     pub fn failed(&self, outcome: Outcome) -> &str {
         let report = self.report.as_ref().unwrap_or_else(|| panic!("no report: {:?}", self.ended));
-        let status = if outcome == Outcome::Cancelled { 3 } else { 1 };
+        let status = match report.error.as_ref().map(|error| error.class) {
+            Some(Class::Cancelled) => 3,
+            Some(Class::Unknown) => 4,
+            Some(Class::Incompatible) => 5,
+            Some(Class::Link) => 6,
+            Some(Class::Peer) => 7,
+            Some(Class::Protocol) => 8,
+            Some(Class::Timeout) => 9,
+            Some(Class::Guest) => 10,
+            Some(Class::Local) | None => 1,
+        };
         assert_eq!((report.outcome, self.ended.status), (outcome, status), "{}", self.ended.err);
         assert!(report.error.is_some(), "a failure without a reason");
         let said = self.ended.err.lines().filter(|line| line.starts_with("godwit: ")).collect::<Vec<_>>();

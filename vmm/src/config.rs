@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use godwit_migration::limits::MAX_CPUS;
 use thiserror::Error;
 
-use crate::boot::Kernel;
+use crate::{boot::Kernel, device_set::DeviceSet};
 
 /// Where the guest's serial port goes.
 pub use godwit_devices::SerialBackend as SerialConfig;
@@ -47,6 +47,8 @@ pub struct MachineConfig {
     pub serial: SerialConfig,
     /// How written pages are found.
     pub dirty: DirtyKind,
+    /// Devices beside those that every machine has.
+    pub devices: DeviceSet,
 }
 
 /// What a machine that receives a guest decides for itself; everything else comes with the guest.
@@ -56,6 +58,8 @@ pub struct IncomingConfig {
     pub serial: SerialConfig,
     /// How written pages are found, when the guest moves on.
     pub dirty: DirtyKind,
+    /// This side of the guest's devices, beside those that every machine has.
+    pub devices: DeviceSet,
 }
 
 /// A number that no machine can have.

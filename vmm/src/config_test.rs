@@ -3,6 +3,7 @@
 use crate::{
     boot::Kernel,
     config::{ConfigError, DirtyKind, MachineConfig, SerialConfig},
+    device_set::DeviceSet,
 };
 
 fn config(memory_bytes: u64, cpus: u8) -> MachineConfig {
@@ -14,6 +15,7 @@ fn config(memory_bytes: u64, cpus: u8) -> MachineConfig {
         cpus,
         serial: SerialConfig::Null,
         dirty: DirtyKind::Log,
+        devices: DeviceSet::default(),
     }
 }
 

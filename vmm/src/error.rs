@@ -2,6 +2,7 @@
 
 use std::io;
 
+use godwit_devices::virtio::ImageError;
 use godwit_state::StateError;
 use thiserror::Error;
 
@@ -13,6 +14,12 @@ use crate::{
 /// Why a machine could not be made, run, saved or restored.
 #[derive(Debug, Error)]
 pub enum MachineError {
+    /// A dirty limit without dirty rings.
+    #[error(
+        "a dirty limit needs to know what each vCPU dirties, and this machine tracks with KVM's dirty log; start it with \
+         --dirty ring, or slow it by a share"
+    )]
+    NoDirtyLimit,
     /// Numbers that cannot be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -43,10 +50,42 @@ pub enum MachineError {
     #[error("device '{device}' cannot be made: {reason}")]
     Device {
         /// Its instance name.
-        device: &'static str,
+        device: String,
         /// Why.
         reason: String,
     },
+    /// What only one machine may use at a time is in use.
+    #[error("device '{device}' cannot be used: {reason}")]
+    Claim {
+        /// Its instance name.
+        device: String,
+        /// By whom, or why not.
+        reason: String,
+    },
+    /// No device of that name.
+    #[error("there is no {what} '{name}'; this machine has {count}, counted from {what}0")]
+    NoDevice {
+        /// The name.
+        name: String,
+        /// What it was to be.
+        what: &'static str,
+        /// How many of it there are.
+        count: usize,
+    },
+    /// No balloon.
+    #[error("this machine has no balloon; start it with --balloon size=0, and give it a size later")]
+    NoBalloon,
+    /// More than the guest has.
+    #[error("a balloon of {bytes} bytes cannot be; it may have 0 to {memory}, all of the guest's memory")]
+    BalloonTooLarge {
+        /// What was asked for.
+        bytes: u64,
+        /// What the guest has.
+        memory: u64,
+    },
+    /// A disk cannot become what was asked for.
+    #[error(transparent)]
+    Disk(#[from] ImageError),
     /// A thread cannot be started.
     #[error("the thread '{name}' cannot be started")]
     Thread {

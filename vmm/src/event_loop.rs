@@ -21,6 +21,7 @@ use vmm_sys_util::{
 use crate::{
     error::MachineError,
     exit::{Exit, ExitSender},
+    sandbox::{Role, enter_or_panic},
 };
 
 /// Anything that waits for a descriptor.
@@ -80,6 +81,7 @@ impl Drop for EventLoop {
 
 fn run(mut manager: EventManager<Subscriber>, end: &EndSignal, exits: &ExitSender) {
     let report = ReportPanic(exits);
+    enter_or_panic(Role::Events);
     while !end.asked.load(Ordering::Acquire) {
         if let Err(error) = manager.run() {
             exits.send(Exit::VmmFailed(format!("the event loop cannot wait for events: {error:?}")));

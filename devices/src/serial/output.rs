@@ -1,6 +1,8 @@
 //! The way of a byte from the guest to the console, which never makes a vCPU wait.
 //!
-//! A vCPU puts bytes into a bounded buffer; a thread of its own writes them out, in as large pieces as have gathered.
+//! A vCPU puts bytes into a bounded buffer; a thread of its own writes them out, in as large pieces as have gathered:
+//! a guest writes its console byte by byte, and a thread that is woken for each costs more than the byte's way here. So
+//! it is woken by the first byte, gathers for [`GATHER`] or until the end of a line, and writes.
 //! When the reader is slower than the guest, or there is none, the oldest bytes are dropped, so that a reader who
 //! comes back sees the latest [`BUFFER_BYTES`]. A blocking thread, because a terminal shares its non-blocking flag
 //! with every process that has it open. Neighbour: [`super`] opens the sinks.
@@ -22,6 +24,10 @@ use std::{
 pub const BUFFER_BYTES: usize = 64 << 10;
 /// Most bytes in one write.
 const BATCH_BYTES: usize = 4 << 10;
+/// How long what follows a first byte is gathered: about what a UART's FIFO takes to drain at 115,200 baud.
+const GATHER: Duration = Duration::from_millis(2);
+/// What ends a line.
+const LINE_END: u8 = b'\n';
 const STACK_BYTES: usize = 64 << 10;
 
 /// Where the bytes end up.
@@ -51,9 +57,20 @@ struct Pending {
     sink: Option<Sink>,
     /// The thread has taken bytes that are not written yet.
     writing: bool,
-    /// The thread waits to be told of new bytes.
-    idle: bool,
+    thread: Waits,
     closed: bool,
+}
+
+/// What the thread waits for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Waits {
+    /// For nothing: it is at work.
+    #[default]
+    No,
+    /// For any byte.
+    Byte,
+    /// For the end of a line, or for the gathering's time to be over.
+    LineEnd,
 }
 
 #[derive(Default)]
@@ -105,7 +122,13 @@ impl Output {
         let over = (pending.bytes.len() + bytes.len()).saturating_sub(BUFFER_BYTES);
         pending.bytes.drain(..over);
         pending.bytes.extend(bytes);
-        if std::mem::take(&mut pending.idle) {
+        let wake = match pending.thread {
+            Waits::No => false,
+            Waits::Byte => !bytes.is_empty(),
+            Waits::LineEnd => bytes.contains(&LINE_END),
+        };
+        if wake {
+            pending.thread = Waits::No;
             self.0.work.notify_one();
         }
     }
@@ -162,13 +185,22 @@ fn write_out(shared: &Shared) {
                 }
             }
             _ if pending.closed => return,
-            _ => {
-                pending.idle = true;
-                pending = shared.work.wait(pending).unwrap_or_else(PoisonError::into_inner);
-                pending.idle = false;
-            }
+            _ => pending = gather(shared, pending),
         }
     }
+}
+
+/// Waits for the first byte and what follows it, or for another reason to look again.
+fn gather<'a>(shared: &'a Shared, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+    pending.thread = Waits::Byte;
+    pending = shared.work.wait(pending).unwrap_or_else(PoisonError::into_inner);
+    if !pending.closed && pending.sink.is_some() && !pending.bytes.contains(&LINE_END) {
+        pending.thread = Waits::LineEnd;
+        let waited = shared.work.wait_timeout(pending, GATHER);
+        pending = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+    pending.thread = Waits::No;
+    pending
 }
 
 /// Drops `failed` unless another client has taken its place meanwhile.

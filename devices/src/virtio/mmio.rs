@@ -3,21 +3,22 @@
 //! The driver's notification is an eventfd per queue, which the machine may connect to KVM as ioeventfd; writing the
 //! register does the same. Queues are served on the event loop's thread, never on a vCPU's. A driver that breaks the
 //! rules is asked for a reset (DEVICE_NEEDS_RESET) and not served until it complies. Neighbours: [`super::queue`]
-//! checks and serves queues, [`super::registers`] has the layout, [`save`] saves and restores, the device is a
-//! [`VirtioDevice`].
+//! checks and serves queues, [`super::registers`] has the layout, [`events`] and
+//! [`save`] have its life, the device is a [`VirtioDevice`].
 
+mod events;
 mod save;
 
 use std::io;
 
-use event_manager::{EventOps, Events, MutEventSubscriber};
-use vmm_sys_util::{
-    epoll::EventSet,
-    eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
-};
+use virtio_queue::Queue;
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use super::{VirtioDevice, queue::QueueSlot, registers::*};
-use crate::{GuestMemory, Irq, Lifecycle, MmioDevice};
+use super::{ServeError, Served, VirtioDevice, queue::QueueSlot, registers::*};
+use crate::{GuestMemory, Irq, MmioDevice};
+
+/// What a device does with a queue.
+type Work<D> = fn(&mut D, usize, &mut Queue, &GuestMemory) -> Result<Served, ServeError>;
 
 /// A virtio device behind memory-mapped registers.
 pub struct VirtioMmio<D> {
@@ -33,6 +34,8 @@ pub struct VirtioMmio<D> {
     interrupt_status: u32,
     queues: Vec<QueueSlot>,
     notifiers: Vec<EventFd>,
+    /// The queue to serve for each source that is watched.
+    source_queues: Vec<usize>,
     paused: bool,
     /// One broken rule has been logged; a guest shall not fill the log with more.
     warned: bool,
@@ -44,7 +47,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     /// # Errors
     /// Those of eventfd(2): out of descriptors or memory.
     pub fn new(instance: &str, device: D, memory: GuestMemory, irq: Irq) -> io::Result<Self> {
-        let sizes = device.queue_sizes();
+        let sizes = device.queue_sizes().to_vec();
         let notifier = |_| EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC);
         Ok(Self {
             instance: instance.into(),
@@ -58,6 +61,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             interrupt_status: 0,
             queues: sizes.iter().map(|size| QueueSlot::new(*size)).collect(),
             notifiers: sizes.iter().map(notifier).collect::<io::Result<_>>()?,
+            source_queues: Vec::new(),
             paused: true,
             warned: false,
             device,
@@ -68,6 +72,26 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     /// the index.
     pub fn notifiers(&self) -> impl Iterator<Item = (u32, &EventFd)> {
         (0..).zip(&self.notifiers)
+    }
+
+    /// The device, to be looked at.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// The device, for what neither the driver nor a queue has to do with.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Has the host change the device. The driver is told of a new configuration, and every queue is served once, since
+    /// there may be work now.
+    pub fn update<T>(&mut self, change: impl FnOnce(&mut D) -> T) -> T {
+        let generation = self.device.config_generation();
+        let changed = change(&mut self.device);
+        self.tell_of_config(generation);
+        self.notify_all();
+        changed
     }
 
     fn offered_features(&self) -> u64 {
@@ -100,13 +124,30 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         }
     }
 
+    /// Tells a driver that is at work of a configuration that is no longer that of `generation`.
+    fn tell_of_config(&mut self, generation: u32) {
+        if self.device.config_generation() != generation && self.is_active() {
+            self.interrupt(INTERRUPT_CONFIG);
+        }
+    }
+
     fn serve(&mut self, index: usize) {
-        if self.paused || !self.is_active() {
+        if self.paused {
             // What was asked for is found by looking at the queue when work begins (again).
             return;
         }
+        let generation = self.device.config_generation();
+        self.work(index, D::serve);
+        self.tell_of_config(generation);
+    }
+
+    /// Has the device do some of its `work` on a queue, if a driver is at work on it too.
+    fn work(&mut self, index: usize, work: Work<D>) {
+        if !self.is_active() {
+            return;
+        }
         let Some(queue) = self.queues.get_mut(index).and_then(|slot| slot.ready.as_mut()) else { return };
-        match self.device.serve(index, queue, &self.memory) {
+        match work(&mut self.device, index, queue, &self.memory) {
             Ok(served) => {
                 if served.interrupt {
                     self.interrupt(INTERRUPT_USED);
@@ -262,44 +303,5 @@ impl<D: VirtioDevice> MmioDevice for VirtioMmio<D> {
         } else if let Ok(word) = data.try_into() {
             self.write_register(offset, u32::from_le_bytes(word));
         }
-    }
-}
-
-impl<D: VirtioDevice> MutEventSubscriber for VirtioMmio<D> {
-    fn init(&mut self, ops: &mut EventOps) {
-        for (index, notifier) in self.notifiers() {
-            if let Err(error) = ops.add(Events::with_data(notifier, index, EventSet::IN)) {
-                tracing::warn!("{}: queue {index} cannot be watched: {error}", self.instance);
-            }
-        }
-    }
-
-    fn process(&mut self, events: Events, _: &mut EventOps) {
-        let index = events.data() as usize;
-        if let Some(notifier) = self.notifiers.get(index) {
-            // Only clears the counter; what there is to do stands in the queue.
-            let _ = notifier.read();
-            self.serve(index);
-        }
-    }
-}
-
-impl<D: VirtioDevice> Lifecycle for VirtioMmio<D> {
-    fn instance(&self) -> &str {
-        &self.instance
-    }
-
-    fn pause(&mut self) {
-        self.paused = true;
-        self.device.pause();
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
-        self.device.resume();
-        if self.interrupt_status != 0 {
-            self.irq.raise();
-        }
-        self.notify_all();
     }
 }

@@ -1,14 +1,23 @@
 //! The entropy source (virtio 1.2 §5.4): fills the driver's buffers with random bytes of the host's kernel.
 //!
-//! It has one queue, no configuration and no state of its own.
+//! It has one queue, no configuration and no state of its own. What a guest may draw can be limited: the host's generator
+//! takes time to make bytes, and a guest shall not take it from others.
+
+mod config;
+#[cfg(test)]
+mod config_test;
+
+use std::io;
 
 use godwit_state::{Save, Schema, StateError};
 use serde::{Deserialize, Serialize};
-use virtio_queue::{DescriptorChain, Queue, QueueT, desc::split::Descriptor};
+use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
 use vm_memory::Bytes;
+use vmm_sys_util::epoll::EventSet;
 
-use super::{ServeError, Served, VirtioDevice, chain, queue::serve_each, sys};
-use crate::GuestMemory;
+pub use self::config::RngConfig;
+use super::{ServeError, Served, Source, VirtioDevice, chain, sys};
+use crate::{GuestMemory, rate_limiter::RateLimiter};
 
 /// Device type of an entropy source.
 const DEVICE_TYPE: u32 = 4;
@@ -20,7 +29,9 @@ const DRAW_BYTES: usize = 256;
 
 /// An entropy source.
 #[derive(Debug, Default)]
-pub struct Rng(());
+pub struct Rng {
+    limiter: Option<RateLimiter>,
+}
 
 /// Saved state of the device itself: it has none.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -32,16 +43,49 @@ impl Schema for RngState {
 }
 
 impl Rng {
-    /// A source on the host's generator.
+    /// A source on the host's generator, without a limit.
     #[must_use]
     pub fn new() -> Self {
-        Self(())
+        Self::default()
+    }
+
+    /// A source as configured.
+    ///
+    /// # Errors
+    /// Those of timerfd_create(2), where there is a limit; [`io::ErrorKind::InvalidInput`] for what cannot be configured.
+    pub fn configured(config: &RngConfig) -> io::Result<Self> {
+        config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        Ok(Self { limiter: config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose()? })
+    }
+
+    /// Answers one request, if there is one and the limit lets it through.
+    fn answer_one(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Answered, ServeError> {
+        let longest = queue.size();
+        let Some(chain) = queue.iter(memory)?.next() else { return Ok(Answered::Nothing) };
+        let head = chain.head_index();
+        let buffers = chain::checked(chain, memory, longest)?;
+        let asked: u64 = buffers.iter().map(|buffer| u64::from(buffer.len())).sum();
+        let bytes = asked.min(MAX_REQUEST_BYTES as u64);
+        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(bytes)) {
+            queue.set_next_avail(queue.next_avail().wrapping_sub(1));
+            return Ok(Answered::Later);
+        }
+        queue.add_used(memory, head, fill(&buffers, memory)?)?;
+        Ok(Answered::One)
     }
 }
 
-/// Fills the buffers of a chain and says how many bytes that were.
-fn fill(chain: DescriptorChain<&GuestMemory>, memory: &GuestMemory, limit: u16) -> Result<u32, ServeError> {
-    let buffers = chain::checked(chain, memory, limit)?;
+/// What came of looking for a request.
+#[derive(PartialEq, Eq)]
+enum Answered {
+    One,
+    Nothing,
+    /// There is one, for which the limit's timer comes back.
+    Later,
+}
+
+/// Fills the buffers of a request and says how many bytes that were.
+fn fill(buffers: &[Descriptor], memory: &GuestMemory) -> Result<u32, ServeError> {
     if !buffers.iter().all(Descriptor::is_write_only) {
         return Err(ServeError::Chain("has a buffer to read in a queue for random bytes"));
     }
@@ -73,7 +117,7 @@ impl VirtioDevice for Rng {
         0
     }
 
-    fn queue_sizes(&self) -> &'static [u16] {
+    fn queue_sizes(&self) -> &[u16] {
         QUEUE_SIZES
     }
 
@@ -91,9 +135,31 @@ impl VirtioDevice for Rng {
 
     fn reset(&mut self) {}
 
+    fn sources(&self) -> Vec<Source> {
+        let limit = self.limiter.iter();
+        limit.map(|limiter| Source { fd: limiter.fd(), events: EventSet::IN, queue: 0 }).collect()
+    }
+
+    /// At most one round of the ring.
     fn serve(&mut self, _: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let limit = queue.size();
-        serve_each(queue, memory, |chain| fill(chain, memory, limit))
+        let mut left = queue.size();
+        let mut more = true;
+        while more && left > 0 {
+            queue.disable_notification(memory)?;
+            let mut answered = Answered::One;
+            while left > 0 && answered == Answered::One {
+                answered = self.answer_one(queue, memory)?;
+                left -= u16::from(answered == Answered::One);
+            }
+            // Kept disabled when the portion is used up, or until the timer: the caller comes back by itself.
+            more = match answered {
+                Answered::One => true,
+                Answered::Nothing => queue.enable_notification(memory)?,
+                Answered::Later => false,
+            };
+        }
+        let used = left < queue.size();
+        Ok(Served { interrupt: used && queue.needs_notification(memory)?, more })
     }
 
     /// Nothing is ever in flight outside of `serve`.

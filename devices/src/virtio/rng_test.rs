@@ -221,6 +221,45 @@ fn a_request_that_was_never_announced_here_is_served_after_a_move() {
     assert!(target.bench.interrupted());
 }
 
+/// A driver of a source with this limit.
+fn limited(config: &str) -> Ready {
+    let mut ready = ready(0);
+    let rng = Rng::configured(&config.parse().unwrap()).unwrap();
+    ready.bench.device = VirtioMmio::new("rng0", rng, ready.memory.clone(), ready.bench.irq.clone()).unwrap();
+    ready.bench.device.resume();
+    ready.bench.negotiate(F_VERSION_1);
+    ready.bench.set_up_queue(SIZE.into(), TABLE, AVAIL, USED);
+    ready.bench.driver_ok();
+    ready
+}
+
+#[test]
+fn what_is_beyond_the_limit_waits_until_there_is_something_again() {
+    // A day for a token; a request is paid for afterwards, so the first one passes whatever it takes.
+    let mut ready = limited("bw_size=64,bw_refill_time=86400000");
+    (0..3).for_each(|_| ready.offer(&[(BUFFER, 48, WRITE, 0)]));
+    assert!(ready.turn() < 10, "it does not spin");
+    assert_eq!(ready.used(), 2);
+    ready.bench.write(QUEUE_NOTIFY, 0);
+    assert!(ready.turn() < 10);
+    assert_eq!((ready.used(), ready.needs_reset()), (2, false));
+    assert_eq!(
+        ready.bench.device.save().unwrap().transport.queues[0].next_avail,
+        2,
+        "the third is still to come"
+    );
+
+    let mut ready = limited("ops_size=1,ops_refill_time=5");
+    (0..3).for_each(|_| ready.offer(&[(BUFFER, 8, WRITE, 0)]));
+    // One loop, as a machine has it, because a timer is watched by its edges.
+    let device = Arc::new(Mutex::new(std::mem::replace(&mut ready.bench.device, spare())));
+    let mut events = EventManager::new().unwrap();
+    events.add_subscriber(device);
+    while ready.used() < 3 {
+        assert!(events.run_with_timeout(10_000).unwrap() > 0, "the timer calls");
+    }
+}
+
 #[test]
 fn a_broken_chain_stops_the_device_until_its_reset() {
     let far = 1 << 30;

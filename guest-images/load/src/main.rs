@@ -93,6 +93,7 @@ fn prepare(information: &BootInformation, console: &mut Console) -> Cpus {
             format_args!("no clock: neither KVM's, nor CPUID's, nor a timer chip tells the frequency"),
         );
     };
+    lapic::silence_legacy_controllers();
     lapic::enable();
     // SAFETY: `map` mapped as much.
     let listed = unsafe { acpi::processors(information.rsdp, paging::mapped_end(information.ram.end())) };

@@ -26,6 +26,8 @@ pub struct Parameters {
     pub duration_s: u64,
     /// vCPUs to use; all that ACPI lists if absent.
     pub cpus: Option<usize>,
+    /// vCPUs that write, the last of those in use; all if absent.
+    pub hot_cpus: Option<usize>,
     /// What distinguishes this guest's content and order of pages from another's.
     pub seed: u64,
     /// How the guest ends.
@@ -87,6 +89,7 @@ impl Default for Parameters {
             heartbeat_ms: 100,
             duration_s: 0,
             cpus: None,
+            hot_cpus: None,
             seed: 1,
             exit: Exit::Debug,
             sweep_percent: 5,
@@ -159,6 +162,10 @@ const TABLE: &[(&str, &str, Set)] = &[
         to.cpus = Some(number(value, 1, 16)? as usize);
         Some(())
     }),
+    ("hot_cpus", "hot_cpus=NUMBER, 1 to 16", |to, value| {
+        to.hot_cpus = Some(number(value, 1, 16)? as usize);
+        Some(())
+    }),
     ("seed", "seed=NUMBER, 0 to 18446744073709551615", |to, value| {
         to.seed = number(value, 0, u64::MAX)?;
         Some(())
@@ -187,8 +194,8 @@ const TABLE: &[(&str, &str, Set)] = &[
 const IGNORED: &[&str] =
     &["console", "earlycon", "panic", "pci", "reboot", "ro", "root", "rw", "virtio_mmio.device"];
 
-const NAMES: &str = "memory, content, working_set, rate, pattern, write, heartbeat, duration, cpus, seed, exit, \
-                     sweep, sleep, damage, each as name=value";
+const NAMES: &str = "memory, content, working_set, rate, pattern, write, heartbeat, duration, cpus, hot_cpus, \
+                     seed, exit, sweep, sleep, damage, each as name=value";
 
 impl Parameters {
     /// Reads a command line.

@@ -6,7 +6,7 @@ use crate::parameters::{Damage, Exit, Parameters, Pattern};
 #[test]
 fn every_parameter_is_read() {
     let line = "memory=1G content=random working_set=8192 rate=50000 pattern=hotcold write=4096 heartbeat=50 \
-                duration=3 cpus=16 seed=18446744073709551615 exit=reset sweep=0 sleep=500 damage=stale";
+                duration=3 cpus=16 hot_cpus=1 seed=18446744073709551615 exit=reset sweep=0 sleep=500 damage=stale";
     let expected = Parameters {
         memory_bytes: 1 << 30,
         content: Content::Random,
@@ -17,6 +17,7 @@ fn every_parameter_is_read() {
         heartbeat_ms: 50,
         duration_s: 3,
         cpus: Some(16),
+        hot_cpus: Some(1),
         seed: u64::MAX,
         exit: Exit::Reset,
         sweep_percent: 0,
@@ -77,7 +78,7 @@ fn the_list_of_names_and_the_manual_are_complete() {
     let manual = include_str!("../../../docs/load-guest.md");
     let unknown = Parameters::parse("unknown=1").unwrap_err().legal;
     let names: Vec<&str> = unknown.split(',').map(str::trim).take_while(|name| !name.contains(' ')).collect();
-    assert_eq!(names.len(), 14);
+    assert_eq!(names.len(), 15);
     for name in names {
         let known = Parameters::parse(&format!("{name}=?")).map_err(|error| error.legal.starts_with(name));
         assert_eq!(known, Err(true), "{name}");

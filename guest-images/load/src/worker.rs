@@ -42,7 +42,10 @@ impl Worker {
         let working_set = slice.working_set();
         let ledger = Ledger::fill(slice, GENERATOR.get());
         let (cpus, number) = (job.cpus as u64, index as u64);
-        let rate = parameters.rate * (number + 1) / cpus - parameters.rate * number / cpus;
+        let hot = parameters.hot_cpus.map_or(cpus, |hot| cpus.min(hot as u64));
+        // The boot vCPU, which prints, is the last to be hot. The others' part of the rate is none.
+        let up_to = |number: u64| parameters.rate * number.saturating_sub(cpus - hot) / hot;
+        let rate = up_to(number + 1) - up_to(number);
         let order = Order::new(parameters.pattern, working_set, parameters.seed ^ number << 32);
         PROGRESS[index].stage.store(stage::FILLED, Release);
         Self {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::host::HostError;
+
 /// What kind of failure it is; decides what a caller may do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +21,8 @@ pub enum Class {
     Link,
     /// Somebody here asked for it.
     Cancelled,
+    /// The guest ended on its own: powered off, rebooted or crashed before it had moved.
+    Guest,
     /// Pre-copy did not get there in the time it was given.
     Timeout,
     /// The right to run was handed over and no answer came: the guest may be running at the target.
@@ -49,4 +53,15 @@ impl ProtocolError {
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }
+}
+
+/// Why a lane cannot go on.
+#[derive(Debug, Error)]
+pub enum LaneError {
+    /// The peer's fault.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// Ours.
+    #[error(transparent)]
+    Host(#[from] HostError),
 }

@@ -2,6 +2,8 @@
 //!
 //! The traits are shared with the lanes, which are threads of their own: every method takes `&self`.
 
+use std::ops::Range;
+
 use crate::{limits::PAGE_BYTES, page::PageSet};
 
 /// One page, copied out of the guest.
@@ -52,6 +54,12 @@ pub trait PageSink: Send + Sync {
     /// Where the host cannot.
     fn put(&self, page: u32, bytes: &PageBytes) -> Result<(), HostError>;
 
+    /// Copies out what `page` holds: the last that was put, or zeros. Deltas and references are decoded against it.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError>;
+
     /// Makes `page` zeros; memory that was never written need not be touched for it.
     ///
     /// # Errors
@@ -88,5 +96,47 @@ pub trait DirtySource: Send + Sync {
     ///
     /// # Errors
     /// Where the host cannot.
+    fn end(&self) -> Result<(), HostError>;
+}
+
+/// Which pages hold nothing that anybody will read: memory that the guest has given free. Virtio-balloon's free page
+/// hints are such a report.
+///
+/// A report is open from [`begin`](Self::begin) to [`take`](Self::take), that is from the return of one harvest to the
+/// next. A page in it was free at some moment since it was opened; one that was free before only, and has been taken
+/// again, must not be in it.
+///
+/// Why no page is lost, in the order of things: the engine takes the report, *then* harvests, and then reckons
+/// `owed = (owed − free) ∪ dirty`. If the guest has taken a page of the report again and written to it, the write is in the
+/// harvest that follows the report, or in a later one, and the page is owed again. The other way round, a report that is
+/// older than the harvest could hide a write which that harvest has just taken out of the log. For the same reason a lane
+/// may leave out what is in the open report when it comes to it.
+pub trait FreePages: Send + Sync {
+    /// Opens a report, and asks the guest for it. Just after tracking has begun, or a harvest has returned; the guest
+    /// runs.
+    ///
+    /// # Errors
+    /// Where the host cannot ask.
+    fn begin(&self) -> Result<(), HostError>;
+
+    /// Whether the guest has yet to tell what was free when it was asked.
+    fn is_awaited(&self) -> bool;
+
+    /// Adds which of these pages are in the open report. Called by lanes, concurrently with one another.
+    ///
+    /// # Errors
+    /// Where the host cannot tell.
+    fn peek(&self, pages: Range<u32>, free: &mut PageSet) -> Result<(), HostError>;
+
+    /// Adds the pages of the report, and closes it. Without an open report there are none.
+    ///
+    /// # Errors
+    /// Where the host cannot tell.
+    fn take(&self, free: &mut PageSet) -> Result<(), HostError>;
+
+    /// No report will be wanted: the guest gets back what it has set aside for them. Harmless without any.
+    ///
+    /// # Errors
+    /// Where the host cannot tell the guest.
     fn end(&self) -> Result<(), HostError>;
 }

@@ -6,25 +6,38 @@
 //!
 //! | to add | write one file in | and one line in |
 //! |---|---|---|
-//! | a policy (select, order) | [`policy`] | [`policy::POLICIES`] |
+//! | a policy (select) | [`policy`] | [`policy::POLICIES`] |
+//! | an order | [`order`] | [`order::ORDERS`] |
+//! | a way to slow the guest | [`slow`] | [`slow::SLOWS`] |
 //! | a stop rule | [`convergence`] | [`convergence::STOPS`] |
 //! | an encoding | [`codec`] | [`codec::CODECS`] |
+//! | a predictor | [`predict`] | [`predict::PREDICTORS`] |
 //! | a preset | – | [`preset::PRESETS`] |
 //!
 //! The suites of these modules run over the registries: registering is being tested.
 
 #![forbid(unsafe_code)]
 
+pub mod cancellation;
 pub mod codec;
 pub mod convergence;
 pub mod error;
 pub mod host;
 pub mod limits;
+pub mod order;
 pub mod page;
+pub mod part;
+#[cfg(test)]
+mod part_test;
 pub mod policy;
+pub mod predict;
 pub mod preset;
+pub mod pulse;
+#[cfg(test)]
+mod pulse_test;
 pub mod report;
 pub mod shape;
+pub mod slow;
 pub mod source;
 pub mod target;
 pub mod wire;

@@ -47,6 +47,9 @@ pub struct Report {
     pub downtime_s: Downtime,
     /// From `Go` until the target answered that the guest runs.
     pub resume_s: f64,
+    /// The bandwidth cap at the end, bytes/s; null for none.
+    #[serde(default)]
+    pub bandwidth_cap: Option<u64>,
     /// The rounds; the last is the stop-and-copy.
     pub rounds: Vec<Round>,
     /// Pages.
@@ -57,6 +60,35 @@ pub struct Report {
     pub cpu_s: CpuTime,
     /// What was predicted at the decision to stop.
     pub predicted: Predicted,
+    /// What the guest lost by being slowed.
+    #[serde(default)]
+    pub guest_slowed: GuestSlowed,
+    /// The steps of the user's ladder that were taken, in order.
+    #[serde(default)]
+    pub steps: Vec<StepTaken>,
+}
+
+/// Time that was taken from the guest's vCPUs so that pre-copy could catch up, as measured where they slept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GuestSlowed {
+    /// Seconds, of all vCPUs together.
+    pub vcpu_s: f64,
+    /// The same as a share, 0 to 1, of the vCPUs' time from the start of tracking until the pause, or until the end
+    /// where there was none.
+    pub share: f64,
+}
+
+/// A step of the ladder of escalation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepTaken {
+    /// Seconds since the migration began.
+    pub at_s: f64,
+    /// Rounds begun by then.
+    pub round: u32,
+    /// What was done, in words.
+    pub what: String,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// Downtime and its steps, in the order they happen; the steps add up to the total.
@@ -75,7 +107,7 @@ pub struct Downtime {
 }
 
 /// One round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// From 1.
     pub n: u32,
@@ -91,8 +123,11 @@ pub struct Round {
     pub bandwidth: f64,
     /// Pages owed after it.
     pub owed_after: u64,
-    /// Share of the guest's CPU taken away, 0 to 1.
+    /// Share of the vCPUs' time that was taken from them, 0 to 1, as measured; of the stop-and-copy it is 0.
     pub throttle: f64,
+    /// Pages sent by encoding, without those of which there were none.
+    #[serde(default)]
+    pub by_encoding: BTreeMap<String, u64>,
 }
 
 /// Pages of the whole migration.
@@ -102,6 +137,9 @@ pub struct Pages {
     pub total: u64,
     /// Pages that nobody had ever touched: not read, not sent.
     pub untouched: u64,
+    /// Pages that were owed and then not sent, because the guest had given them free; each time counts.
+    #[serde(default)]
+    pub free: u64,
     /// Pages sent, copies included.
     pub sent: u64,
     /// Of these, pages that had been sent before.
@@ -130,12 +168,12 @@ pub struct CpuTime {
     pub target: Option<f64>,
 }
 
-/// The forecast at the decision to stop.
+/// What was expected while it ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
-    /// Total time.
+    /// Total time, after the first round: by its rate, and by the writes that the first harvest found.
     pub total_s: Option<f64>,
-    /// Downtime.
+    /// Downtime, at the decision to stop.
     pub downtime_s: Option<f64>,
 }
 
@@ -152,16 +190,28 @@ pub struct Progress {
     pub round_bytes: u64,
     /// Bytes of it that have been sent, before encoding.
     pub round_sent_bytes: u64,
+    /// Bytes on the wire that the lanes have written of this round so far.
+    #[serde(default)]
+    pub round_wire_bytes: u64,
+    /// How long this round has been under way, or took where it is over.
+    #[serde(default)]
+    pub round_elapsed_s: f64,
+    /// The bandwidth cap, bytes/s.
+    #[serde(default)]
+    pub bandwidth_cap: Option<u64>,
     /// Bytes owed when the round began.
     pub owed_bytes: u64,
     /// Bytes on the wire so far.
     pub wire_bytes: u64,
-    /// Rate of the lanes together in the last round, bytes/s.
+    /// Rate of the lanes together in the last round that tells of it, bytes/s.
     pub bandwidth: f64,
-    /// Downtime if pre-copy stopped now.
+    /// Downtime if pre-copy had stopped at the last harvest.
     pub predicted_downtime_s: Option<f64>,
     /// Downtime asked for.
     pub budget_s: f64,
     /// Rounds done, for who prints them.
     pub rounds: Vec<Round>,
+    /// Steps of the ladder of escalation that were taken.
+    #[serde(default)]
+    pub steps: Vec<StepTaken>,
 }

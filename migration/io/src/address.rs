@@ -11,6 +11,16 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// The host, as a name or a number; a Unix socket has none.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let Self::Tcp(host) = self else { return None };
+        let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
+        Some(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
+    }
+}
+
 impl FromStr for Address {
     type Err = String;
 
@@ -50,6 +60,18 @@ mod address_test {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
         assert_eq!("tcp://h:1".parse::<Address>().unwrap().to_string(), "tcp:h:1");
+    }
+
+    #[test]
+    fn the_host_is_what_stands_before_the_port() {
+        for (text, host) in [
+            ("tcp:127.0.0.1:4444", Some("127.0.0.1")),
+            ("tcp:[::1]:4444", Some("::1")),
+            ("tcp:host.example:1", Some("host.example")),
+            ("unix:/run/g.sock", None),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().host(), host);
+        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! Drives a target: takes connections in, tells them apart, carries the machine's actions out.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use godwit_migration::{
     error::{Class, MigrationError},
     host::HostError,
+    limits::{GREETING_TIMEOUT, MAX_GREETINGS},
     target::{Action, Arrival, Event, Target},
-    wire::{LaneHello, SourceMessage, TargetMessage},
+    wire::{Answer, Hello, LaneHello, SourceMessage, TargetMessage},
 };
 use tokio::{
-    io::split,
+    io::{AsyncWrite, split},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
 };
@@ -19,14 +23,11 @@ use crate::{
     host::TargetHost,
     lanes::ReceivingLanes,
     link::{self, Control, LinkError, REASON_TIMEOUT},
-    socket::{Listener, Socket},
+    protection::Protection,
+    socket::{Bond, Listener, Raw, Socket, Unadmitted},
     sys::cpu_time,
+    tls::TargetTls,
 };
-
-/// How long a connection may take to say what it is.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that may be about to say what they are at one time.
-const MAX_GREETINGS: usize = 64;
 
 /// What arrived, and from where.
 #[derive(Clone, Debug)]
@@ -51,16 +52,76 @@ pub async fn receive(
     handle: &Handle,
 ) -> Result<Received, MigrationError> {
     let mut reception = Reception { listener, greetings: JoinSet::new() };
-    let (socket, from, hello) = tokio::select! {
-        caller = reception.control() => caller?,
-        () = handle.cancelled() => return Err(before(Class::Cancelled, "cancelled while waiting for a source")),
+    let mut next = None;
+    loop {
+        let caller = match next.take() {
+            Some(caller) => caller,
+            None => tokio::select! {
+                caller = reception.source(&*host) => caller?,
+                why = handle.cancelled() => {
+                    return Err(before(why.class(), &format!("{why}, while waiting for a source")));
+                }
+            },
+        };
+        let received = take(caller, &mut reception, host, handle, &mut next).await;
+        handle.stands(None);
+        match received {
+            Ok(Some(received)) => return Ok(received),
+            Ok(None) => {}
+            Err(error) if next.is_some() => tracing::warn!("{error}"),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Answers questions about sessions that are over, and lets nobody else in, for as long as it is polled.
+///
+/// # Errors
+/// Connections can no longer be taken in.
+pub async fn answer(
+    listener: &Listener,
+    answers: &dyn Fn(u128) -> Answer,
+) -> Result<Infallible, MigrationError> {
+    let mut reception = Reception { listener, greetings: JoinSet::new() };
+    loop {
+        let Caller { mut socket, from, message } = reception.caller().await?;
+        match message {
+            SourceMessage::Ask(session) => reply(socket, &from, answers(session)).await,
+            _ => {
+                tracing::warn!(%from, "a source was turned away: a guest is here already");
+                say_refused(&mut socket, "a guest is at this target already").await;
+            }
+        }
+    }
+}
+
+/// Answers a question; whether the answer is heard is the asker's affair.
+async fn reply(mut socket: Socket, from: &str, answer: Answer) {
+    tracing::info!(%from, ?answer, "a source asked what became of its guest");
+    let _ = link::write_first(&mut socket, &TargetMessage::Answer(answer)).await;
+    tokio::spawn(socket.part());
+}
+
+/// Takes in the guest of a source that has connected; nothing where it only asked whether it may come. Another attempt of it, where this one is to end for it, becomes
+/// `next`.
+async fn take(
+    caller: Caller,
+    reception: &mut Reception<'_>,
+    host: &mut dyn TargetHost,
+    handle: &Handle,
+    next: &mut Option<Caller>,
+) -> Result<Option<Received>, MigrationError> {
+    let Caller { socket, from, message: hello } = caller;
+    let SourceMessage::Hello(Hello { session, .. }) = hello else {
+        return Err(before(Class::Protocol, "a source began without Hello"));
     };
     tracing::info!(%from, "a source has connected");
+    let bond = socket.bond();
     let (words, inbox) = unbounded_channel();
     let (read, mut write) = split(socket);
     let lost = |error: LinkError| before(Class::Link, &format!("the connection to {from} was lost: {error}"));
     link::start(&mut write).await.map_err(lost)?;
-    let control = Control::new(read, write, false, words.clone());
+    let control = Control::new(read, write, false, Duration::ZERO, words.clone());
     let mut driver = Driver {
         origin: Instant::now(),
         cpu_before: cpu_time(),
@@ -69,13 +130,25 @@ pub async fn receive(
         handle,
         words,
         control,
+        bond,
+        session,
+        next,
         reception,
         awaited: None,
         lanes: ReceivingLanes::default(),
     };
     driver.target.handle(Duration::ZERO, Event::Message(hello));
-    let arrival = driver.run(inbox).await?;
-    Ok(Received { from, rounds: arrival.rounds, pages: arrival.pages })
+    let arrival = match driver.run(inbox).await {
+        Ok(arrival) => arrival,
+        Err(error) => {
+            driver.control.part().await;
+            return Err(error);
+        }
+    };
+    if arrival.is_none() {
+        tracing::info!(%from, "a source asked whether its guest would be taken, and was answered");
+    }
+    Ok(arrival.map(|arrival| Received { from, rounds: arrival.rounds, pages: arrival.pages }))
 }
 
 fn before(class: Class, reason: &str) -> MigrationError {
@@ -107,7 +180,8 @@ impl Reception<'_> {
                 }
                 accepted = self.listener.accept(), if self.greetings.len() < MAX_GREETINGS => match accepted {
                     Ok((socket, from)) => {
-                        self.greetings.spawn(greet(socket, from));
+                        let protection = self.listener.protection().clone();
+                        self.greetings.spawn(greet(socket, from, protection));
                     }
                     Err(error) => {
                         let text = format!("cannot accept connections at {}: {error}", self.listener.address());
@@ -118,38 +192,76 @@ impl Reception<'_> {
         }
     }
 
-    /// The next source.
-    async fn control(&mut self) -> Result<(Socket, String, SourceMessage), MigrationError> {
+    /// The next source. Who asks about a session that is over is answered meanwhile.
+    async fn source(&mut self, host: &dyn TargetHost) -> Result<Caller, MigrationError> {
         loop {
-            match self.caller().await? {
-                Caller { socket, from, message: message @ SourceMessage::Hello(_) } => {
-                    return Ok((socket, from, message));
-                }
-                Caller { from, message, .. } => {
-                    tracing::warn!(%from, "a connection began with {} while no migration runs", message.name());
+            let mut caller = self.caller().await?;
+            let from = &caller.from;
+            match &caller.message {
+                SourceMessage::Hello(hello) => match host.answer(hello.session) {
+                    Answer::Unknown => return Ok(caller),
+                    known => {
+                        tracing::warn!(%from, ?known, "a source of an earlier migration was turned away");
+                        let why = format!("this migration has been here before: {}", known.words());
+                        say_refused(&mut caller.socket, &why).await;
+                    }
+                },
+                &SourceMessage::Ask(session) => reply(caller.socket, from, host.answer(session)).await,
+                other => {
+                    tracing::warn!(%from, "a connection began with {} while no migration runs", other.name());
                 }
             }
         }
     }
 }
 
-/// Reads the first message of a connection.
-async fn greet(mut socket: Socket, from: String) -> Option<Caller> {
-    let first = async {
-        link::read_magic(&mut socket).await?;
-        link::read(&mut socket).await
+/// Lets a connection in, as far as its first message.
+async fn greet(raw: Raw, from: String, protection: Protection<TargetTls>) -> Option<Caller> {
+    let admit = async {
+        let mut socket = match Socket::admit(raw, &protection).await {
+            Ok(socket) => socket,
+            Err(unadmitted) => return Err(turn_away(unadmitted).await),
+        };
+        let message = link::read_first(&mut socket).await.map_err(|error: LinkError| error.to_string())?;
+        Ok((socket, message))
     };
-    match tokio::time::timeout(GREETING_TIMEOUT, first).await {
-        Ok(Ok(message)) => Some(Caller { socket, from, message }),
+    match tokio::time::timeout(GREETING_TIMEOUT, admit).await {
+        Ok(Ok((socket, message))) => Some(Caller { socket, from, message }),
         Ok(Err(error)) => {
             tracing::warn!(%from, "a connection was turned away: {error}");
             None
         }
         Err(_) => {
-            tracing::warn!(%from, "a connection was turned away: it said nothing for {} s", GREETING_TIMEOUT.as_secs());
+            let seconds = GREETING_TIMEOUT.as_secs();
+            tracing::warn!(%from, "a connection was turned away: it had not said who it is in {seconds} s");
             None
         }
     }
+}
+
+/// Tells a connection why it is not let in, as far as it can understand, and gives the reason.
+async fn turn_away(unadmitted: Unadmitted) -> String {
+    let (raw, reason) = match unadmitted {
+        Unadmitted::Lost(error) => return error.to_string(),
+        Unadmitted::Refused(raw, error) => (raw, error.to_string()),
+        Unadmitted::ByTls(mut raw) => {
+            // To one who speaks TLS this says at least that it is godwit.
+            say_refused(&mut raw, "this target waits without TLS; leave --tls out, or start it with --tls")
+                .await;
+            (raw, "it speaks TLS, and this target was started without --tls".into())
+        }
+        Unadmitted::InClear(mut raw) => {
+            say_refused(&mut raw, "this target lets nobody in without TLS; give the source --tls DIR").await;
+            (raw, "it does not speak TLS, and this target was started with --tls".into())
+        }
+    };
+    raw.part().await;
+    reason
+}
+
+/// Says no to somebody; whether it hears why is its own affair.
+async fn say_refused<W: AsyncWrite + Unpin>(to: &mut W, why: &str) {
+    let _ = link::write_first(to, &TargetMessage::Refused(vec![why.into()])).await;
 }
 
 /// What reaches the driver from its tasks and threads.
@@ -177,7 +289,7 @@ struct Awaited {
     here: Vec<bool>,
 }
 
-struct Driver<'a> {
+struct Driver<'a, 'l> {
     origin: Instant,
     cpu_before: Duration,
     target: Target,
@@ -185,22 +297,30 @@ struct Driver<'a> {
     handle: &'a Handle,
     words: UnboundedSender<Word>,
     control: Control,
-    reception: Reception<'a>,
+    /// What binds the lanes to the control link.
+    bond: Option<Bond>,
+    session: u128,
+    next: &'a mut Option<Caller>,
+    reception: &'a mut Reception<'l>,
     awaited: Option<Awaited>,
     lanes: ReceivingLanes,
 }
 
-impl Driver<'_> {
-    async fn run(&mut self, mut inbox: UnboundedReceiver<Word>) -> Result<Arrival, MigrationError> {
+impl Driver<'_, '_> {
+    /// Runs the machine to its end; nothing arrived where the source only checked.
+    async fn run(&mut self, mut inbox: UnboundedReceiver<Word>) -> Result<Option<Arrival>, MigrationError> {
         loop {
             while let Some(action) = self.target.poll_action() {
-                if let Action::Finish(outcome) = action {
-                    return outcome;
+                match action {
+                    Action::Finish(outcome) => return outcome.map(Some),
+                    Action::Answered => return Ok(None),
+                    _ => {}
                 }
                 if let Some(event) = self.perform(action).await {
                     self.target.handle(self.origin.elapsed(), event);
                 }
             }
+            self.handle.stands(self.target.is_ready().then(|| self.target.is_alone()));
             if let Some(event) = self.next(&mut inbox).await {
                 self.target.handle(self.origin.elapsed(), event);
             }
@@ -215,11 +335,21 @@ impl Driver<'_> {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
+            // A process that was itself stopped first hears what was said meanwhile.
+            tokio::task::yield_now().await;
         };
+        let beat = tokio::time::Instant::from_std(self.origin + self.control.pulse().poll_deadline());
         tokio::select! {
             biased;
             word = inbox.recv() => match word? {
-                Word::Control(Ok(message)) => Some(Event::Message(message)),
+                Word::Control(Ok(SourceMessage::Beat)) => {
+                    self.control.pulse().heard();
+                    None
+                }
+                Word::Control(Ok(message)) => {
+                    self.control.pulse().heard();
+                    Some(Event::Message(message))
+                }
                 Word::Control(Err(LinkError::Protocol(error))) => Some(Event::ProtocolBroken(error)),
                 Word::Control(Err(LinkError::Lost(error))) => {
                     Some(Event::LinkLost(format!("the control link was lost: {error}")))
@@ -231,7 +361,13 @@ impl Driver<'_> {
                 Ok(caller) => self.called(caller).await,
                 Err(error) => Some(Event::HostFailed(HostError(error.reason))),
             },
-            () = self.handle.cancelled() => Some(Event::Cancel),
+            why = self.handle.cancelled() => Some(Event::Cancel(why)),
+            () = tokio::time::sleep_until(beat) => {
+                let (now, bytes) = (self.origin.elapsed(), self.lanes.bytes());
+                let beat = self.control.beat(&TargetMessage::Beat, now, bytes, "source").await;
+                beat.err().map(Event::LinkLost)
+            }
+            runs = self.handle.decision() => runs.map(Event::Decided),
             () = tick => Some(Event::Tick),
         }
     }
@@ -240,13 +376,29 @@ impl Driver<'_> {
     async fn called(&mut self, caller: Caller) -> Option<Event> {
         let Caller { mut socket, from, message } = caller;
         match message {
-            SourceMessage::Lane(hello) => self.lane(socket, &from, &hello),
+            SourceMessage::Lane(hello) => match self.stranger(&socket, &hello) {
+                None => self.lane(socket, &hello),
+                Some(why) => {
+                    tracing::warn!(%from, lane = hello.lane, "a lane was turned away: {why}");
+                    say_refused(&mut socket, &format!("the lane was turned away: {why}")).await;
+                    tokio::spawn(socket.part());
+                    None
+                }
+            },
+            SourceMessage::Ask(session) if session == self.session => Some(self.asked(socket, &from).await),
+            SourceMessage::Ask(session) => {
+                reply(socket, &from, self.host.answer(session)).await;
+                None
+            }
+            SourceMessage::Hello(Hello { replaces, .. })
+                if replaces == self.session && self.target.is_alone() =>
+            {
+                *self.next = Some(Caller { socket, from, message });
+                Some(Event::Replaced)
+            }
             SourceMessage::Hello(_) => {
                 tracing::warn!(%from, "a second source was turned away: a migration is under way");
-                let busy =
-                    TargetMessage::Refused(vec!["another migration to this target is under way".into()]);
-                // It was turned away; whether it hears why is its own affair.
-                let _ = link::write_first(&mut socket, &busy).await;
+                say_refused(&mut socket, "another migration to this target is under way").await;
                 None
             }
             other => {
@@ -256,15 +408,34 @@ impl Driver<'_> {
         }
     }
 
-    fn lane(&mut self, socket: Socket, from: &str, hello: &LaneHello) -> Option<Event> {
-        let awaited = self.awaited.as_mut().filter(|awaited| awaited.session == hello.session);
-        let Some((awaited, false)) =
-            awaited.and_then(|a| a.here.get(usize::from(hello.lane)).copied().map(|here| (a, here)))
-        else {
-            tracing::warn!(%from, lane = hello.lane, "a lane that nobody awaits was turned away");
-            return None;
-        };
-        awaited.here[usize::from(hello.lane)] = true;
+    /// The source is back on another link.
+    async fn asked(&mut self, socket: Socket, from: &str) -> Event {
+        tracing::info!(%from, "the source is back, and asks what became of its guest");
+        let (read, mut write) = split(socket);
+        if let Err(error) = link::start(&mut write).await {
+            return Event::LinkLost(format!("the control link was lost: {error}"));
+        }
+        self.control = Control::new(read, write, false, self.origin.elapsed(), self.words.clone());
+        Event::Asked
+    }
+
+    /// Why a lane is not one of this migration; nothing where it is, and is awaited.
+    fn stranger(&self, socket: &Socket, hello: &LaneHello) -> Option<&'static str> {
+        if let Err(why) = socket.belongs_to(self.bond.as_ref()) {
+            return Some(why);
+        }
+        let awaited = self.awaited.as_ref().filter(|awaited| awaited.session == hello.session);
+        match awaited.map(|awaited| awaited.here.get(usize::from(hello.lane))) {
+            None => Some("nobody awaits a lane of that migration"),
+            Some(None) => Some("the migration has fewer lanes"),
+            Some(Some(true)) => Some("that lane is here already"),
+            Some(Some(false)) => None,
+        }
+    }
+
+    fn lane(&mut self, socket: Socket, hello: &LaneHello) -> Option<Event> {
+        let awaited = self.awaited.as_mut()?;
+        *awaited.here.get_mut(usize::from(hello.lane))? = true;
         let all_here = awaited.here.iter().all(|&here| here);
         let lanes = awaited.lanes;
         let added = self.host.pages().and_then(|sink| {
@@ -280,11 +451,16 @@ impl Driver<'_> {
     /// Carries an action out; what there is to tell at once comes back.
     async fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Send(message) => match link::write(&mut self.control.write, &message).await {
+            Action::Send(message @ TargetMessage::Abort(_)) => {
+                self.control.say_soon(&message).await;
+                None
+            }
+            Action::Send(message) => match self.control.say(&message).await {
                 Ok(()) => None,
                 Err(error) => Some(Event::LinkLost(format!("the control link was lost: {error}"))),
             },
-            Action::Prepare(shape) => Some(Event::Prepared(self.host.prepare(&shape))),
+            Action::Check(shape) => Some(Event::Checked(self.host.check(&shape))),
+            Action::Prepare { session, shape } => Some(Event::Prepared(self.host.prepare(session, &shape))),
             Action::AcceptLanes { session, lanes } => {
                 self.awaited = Some(Awaited { session, lanes, here: vec![false; usize::from(lanes)] });
                 None
@@ -299,7 +475,7 @@ impl Driver<'_> {
                 self.host.discard();
                 None
             }
-            Action::Finish(_) => None,
+            Action::Answered | Action::Finish(_) => None,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::{io, time::Duration};
 
 use godwit_migration::{
     error::ProtocolError,
+    limits::{MAX_GREETING_BYTES, MAX_MESSAGE_BYTES},
+    pulse::Pulse,
     wire::{MAGIC, MESSAGE_HEADER_BYTES, MessageHeader, decode_message, encode_message},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,12 +16,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::socket::Socket;
+use crate::socket::{PARTING, PARTING_BYTES, Socket};
 
-/// How long a write of a control message may take: the other side does nothing but read them.
+/// How long a peer may take nothing of a control message: it does nothing but read them.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the reason for a closed lane may take to come on the control link.
 pub(crate) const REASON_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a last word may hold up the end.
+const LAST_WORD: Duration = Duration::from_millis(50);
 /// Bytes read at a time, so that memory grows with what has really come, not with what a header claims.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -36,8 +40,11 @@ pub(crate) enum LinkError {
 
 /// A control link: one half to write to, the other read by a task, whose messages go to the driver's words.
 pub(crate) struct Control {
-    pub(crate) write: WriteHalf<Socket>,
+    write: WriteHalf<Socket>,
     reader: JoinHandle<()>,
+    /// A message was given up in its middle: whatever follows would be taken for the rest of it.
+    torn: bool,
+    pulse: Pulse,
 }
 
 impl Control {
@@ -46,13 +53,75 @@ impl Control {
         from: ReadHalf<Socket>,
         write: WriteHalf<Socket>,
         due: bool,
+        now: Duration,
         words: UnboundedSender<W>,
     ) -> Self
     where
         M: DeserializeOwned + Send + 'static,
         W: From<Result<M, LinkError>> + Send + 'static,
     {
-        Self { write, reader: tokio::spawn(listen(from, due, words)) }
+        let reader = tokio::spawn(listen(from, due, words));
+        Self { write, reader, torn: false, pulse: Pulse::new(now) }
+    }
+
+    /// Says `message`. Where this is dropped before it is done, nothing more can be said.
+    pub(crate) async fn say<M: Serialize>(&mut self, message: &M) -> Result<(), LinkError> {
+        if self.torn {
+            let text = "a message was given up in its middle";
+            return Err(LinkError::Lost(io::Error::new(io::ErrorKind::BrokenPipe, text)));
+        }
+        self.torn = true;
+        let said = write(&mut self.write, message).await;
+        self.torn = said.is_err();
+        said
+    }
+
+    /// Says `message`, or does not, soon: nobody waits for a last word to a peer that does not listen.
+    pub(crate) async fn say_soon<M: Serialize>(&mut self, message: &M) {
+        let _ = tokio::time::timeout(LAST_WORD, self.say(message)).await;
+    }
+
+    /// Ends the link in a way that lets the peer read what it was told last: nothing more is said here, and what it still
+    /// says is read for a while, and forgotten. With words unread in it, a link that is let go takes back what was said.
+    pub(crate) async fn part(mut self) {
+        let leave = async {
+            self.write.shutdown().await?;
+            Ok::<_, io::Error>((&mut self.reader).await)
+        };
+        // Whether it hears is its own affair.
+        let _ = tokio::time::timeout(PARTING, leave).await;
+    }
+
+    /// The pulse of the peer.
+    pub(crate) fn pulse(&mut self) -> &mut Pulse {
+        &mut self.pulse
+    }
+
+    /// Says that this side lives, where the peer does: it has said something, or the lanes have moved so many bytes.
+    ///
+    /// # Errors
+    /// The peer is silent, or the link is lost, in words.
+    pub(crate) async fn beat<M: Serialize>(
+        &mut self,
+        beat: &M,
+        now: Duration,
+        lane_bytes: u64,
+        peer: &str,
+    ) -> Result<(), String> {
+        if let Err(silent) = self.pulse.beat(now, lane_bytes) {
+            return Err(format!("the {peer} has been silent for {} s", silent.as_secs()));
+        }
+        let lost = |error: LinkError| format!("the control link was lost: {error}");
+        let bytes = encode_message(beat);
+        // Where there is no room now, what waits to be read is life enough; but half a beat must not stay.
+        if self.torn {
+            return Ok(());
+        }
+        if let Ok(taken) = tokio::time::timeout(Duration::ZERO, self.write.write(&bytes)).await {
+            let taken = taken.map_err(|error| lost(error.into()))?;
+            put(&mut self.write, &bytes[taken..]).await.map_err(lost)?;
+        }
+        Ok(())
     }
 }
 
@@ -75,10 +144,12 @@ async fn listen<M: DeserializeOwned, W: From<Result<M, LinkError>>>(
         };
         let over = message.is_err();
         if words.send(message.into()).is_err() || over {
-            return;
+            break;
         }
         start = Ok(());
     }
+    // Nobody listens any more; what comes is taken from the link all the same, as long as it is there.
+    let _ = tokio::io::copy(&mut from.take(PARTING_BYTES), &mut tokio::io::sink()).await;
 }
 
 /// Writes one message, in one write.
@@ -103,10 +174,22 @@ pub(crate) async fn start<W: AsyncWrite + Unpin>(to: &mut W) -> Result<(), LinkE
 }
 
 async fn put<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> Result<(), LinkError> {
-    match tokio::time::timeout(WRITE_TIMEOUT, to.write_all(bytes)).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(LinkError::Lost(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))),
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match in_time(to.write(rest)).await? {
+            0 => return Err(LinkError::Lost(closed())),
+            taken => rest = &rest[taken..],
+        }
     }
+    Ok(in_time(to.flush()).await?)
+}
+
+/// A step of a write: a slow link takes many, each of them in time.
+async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(WRITE_TIMEOUT, step).await.unwrap_or_else(|_| {
+        let text = format!("the peer has taken no byte for {} s", WRITE_TIMEOUT.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
 }
 
 /// Reads [`MAGIC`]: who starts otherwise is not godwit.
@@ -128,11 +211,30 @@ pub(crate) async fn read_magic<R: AsyncRead + Unpin>(from: &mut R) -> Result<(),
         .into())
 }
 
+/// Reads the first message of a connection, of whose other end nothing is known.
+pub(crate) async fn read_first<R: AsyncRead + Unpin, M: DeserializeOwned>(
+    from: &mut R,
+) -> Result<M, LinkError> {
+    read_magic(from).await?;
+    read_within(from, MAX_GREETING_BYTES).await
+}
+
 /// Reads one message.
 pub(crate) async fn read<R: AsyncRead + Unpin, M: DeserializeOwned>(from: &mut R) -> Result<M, LinkError> {
+    read_within(from, MAX_MESSAGE_BYTES).await
+}
+
+async fn read_within<R: AsyncRead + Unpin, M: DeserializeOwned>(
+    from: &mut R,
+    most: usize,
+) -> Result<M, LinkError> {
     let mut header = [0; MESSAGE_HEADER_BYTES];
     from.read_exact(&mut header).await.map_err(cut_off)?;
     let header = MessageHeader::decode(header)?;
+    if header.bytes > most {
+        let text = format!("a first message of {} bytes; at most {most} are allowed", header.bytes);
+        return Err(ProtocolError(text).into());
+    }
     let mut body = Vec::new();
     while body.len() < header.bytes {
         let at = body.len();

@@ -6,10 +6,13 @@ use std::{
 };
 
 use godwit_migration::{
-    host::{DirtySource, HostError, PageSource},
+    convergence::ladder::Escalation,
+    host::{DirtySource, FreePages, HostError, PageSource},
+    limits::FREE_PAGES_WAIT,
     page::PageSet,
-    preset::Preset,
+    preset::Scheme,
     report::Report,
+    slow::Throttle,
     source::{Action, Event, OnTimeout, Source, SourceConfig},
     wire::{LaneHello, SourceMessage, TargetMessage},
 };
@@ -22,19 +25,33 @@ use crate::{
     address::Address,
     handle::Handle,
     host::SourceHost,
-    lanes::{LaneWord, SendingLanes},
+    lanes::{Guest, LaneWord, SendingLanes},
     link::{self, Control, LinkError, REASON_TIMEOUT},
-    socket::Socket,
+    marks::Marks,
+    protection::Protection,
+    question,
+    send_buffer::SendBuffer,
+    socket::{Bond, Socket},
     sys::cpu_time,
+    tls::SourceTls,
 };
+
+/// How often it is looked whether a guest has said what it has free.
+const FREE_PAGES_LOOK: Duration = Duration::from_millis(1);
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Name of this migration: a [`new_session`].
+    pub session: u128,
+    /// That of the last attempt to move this guest from here; 0 for none.
+    pub replaces: u128,
     /// The target.
     pub to: Address,
+    /// How the way there is protected.
+    pub protection: Protection<SourceTls>,
     /// The scheme.
-    pub preset: &'static Preset,
+    pub scheme: Scheme,
     /// Number of lanes, 1 to [`MAX_LANES`](godwit_migration::limits::MAX_LANES).
     pub lanes: u8,
     /// Downtime that may be.
@@ -43,20 +60,29 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// What happens then.
     pub on_timeout: OnTimeout,
+    /// How packets to the target are marked.
+    pub marks: Marks,
+    /// A buffer between each lane and its socket; `None` for plain writes.
+    pub send_buffer: Option<SendBuffer>,
+    /// What is tried when pre-copy makes no progress.
+    pub escalate: Escalation,
 }
 
 /// Moves the guest of `host` to `options.to`, and tells how it went: a failure is a report too.
 ///
-/// Calls to `host` block; run it in a runtime of its own. Cancelled through `handle`.
+/// The bandwidth cap is the handle's, because it may change on the way. Calls to `host` block; run it in a runtime of its own. Cancelled through `handle`.
 pub async fn migrate(options: &Options, host: &mut dyn SourceHost, handle: &Handle) -> Report {
     let dirty = host.dirty();
     let config = SourceConfig {
-        session: session(),
-        preset: options.preset,
+        session: options.session,
+        replaces: options.replaces,
+        scheme: options.scheme.clone(),
         lanes: options.lanes,
         downtime: options.downtime,
         timeout: options.timeout,
         on_timeout: options.on_timeout,
+        bandwidth_cap: handle.bandwidth(),
+        escalate: options.escalate.clone(),
         tracking: dirty.name().into(),
         shape: host.shape(),
     };
@@ -68,13 +94,17 @@ pub async fn migrate(options: &Options, host: &mut dyn SourceHost, handle: &Hand
         source: Source::new(Duration::ZERO, config),
         pages: host.pages(),
         dirty,
+        free: host.free_pages(),
+        slowed_before: host.slowed(),
         options,
         host,
         handle,
         words,
         control: None,
+        bond: None,
         lanes: None,
         paused: false,
+        asking: false,
     };
     let mut report = driver.run(inbox).await;
     report.cpu_s.source = cpu_time().saturating_sub(cpu_before).as_secs_f64();
@@ -82,7 +112,8 @@ pub async fn migrate(options: &Options, host: &mut dyn SourceHost, handle: &Hand
 }
 
 /// A name that no other migration has: from the kernel's randomness, by way of the hasher that the library seeds.
-fn session() -> u128 {
+#[must_use]
+pub fn new_session() -> u128 {
     use std::hash::{BuildHasher, RandomState};
     let half = || u128::from(RandomState::new().hash_one(std::process::id()));
     half() << 64 | half()
@@ -112,13 +143,20 @@ struct Driver<'a> {
     source: Source,
     pages: Arc<dyn PageSource>,
     dirty: Arc<dyn DirtySource>,
+    free: Option<Arc<dyn FreePages>>,
+    /// What had been taken from the guest's vCPUs before this migration.
+    slowed_before: Duration,
     options: &'a Options,
     host: &'a mut dyn SourceHost,
     handle: &'a Handle,
     words: UnboundedSender<Word>,
     control: Option<Control>,
+    /// What binds the lanes to the control link.
+    bond: Option<Bond>,
     lanes: Option<SendingLanes>,
     paused: bool,
+    /// Whether the first link was lost after `Go`: what the lanes say no longer matters.
+    asking: bool,
 }
 
 impl Driver<'_> {
@@ -126,9 +164,10 @@ impl Driver<'_> {
         loop {
             while let Some(action) = self.source.poll_action() {
                 if let Action::Finish(report) = action {
+                    self.let_go();
                     return *report;
                 }
-                if let Some(event) = self.perform(action).await {
+                if let Some(event) = self.perform_in_time(action).await {
                     self.source.handle(self.now(), event);
                 }
             }
@@ -147,26 +186,62 @@ impl Driver<'_> {
     async fn next(&mut self, inbox: &mut UnboundedReceiver<Word>) -> Option<Event> {
         let deadline = self.source.poll_deadline().map(|at| tokio::time::Instant::from_std(self.origin + at));
         let tick = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
+            until(deadline).await;
+            // A process that was itself stopped first hears what was said meanwhile.
+            tokio::task::yield_now().await;
         };
+        // None after `Go`: what a target has not read when it lets go of the link costs the source its last word.
+        let control = self.control.as_mut().filter(|_| self.source.can_cancel());
+        let beat = control
+            .map(|control| tokio::time::Instant::from_std(self.origin + control.pulse().poll_deadline()));
         let word = tokio::select! {
             biased;
             word = inbox.recv() => word,
-            () = self.handle.cancelled() => return Some(Event::Cancel),
+            why = self.handle.cancelled() => return Some(Event::Cancel(why)),
+            () = until(beat) => return self.beat().await,
+            cap = self.handle.bandwidth_changed() => return Some(Event::BandwidthCap(cap)),
             () = tick => return Some(Event::Tick),
         };
-        match word? {
+        let word = word?;
+        if let (Word::Control(Ok(_)), Some(control)) = (&word, &mut self.control) {
+            control.pulse().heard();
+        }
+        match word {
+            Word::Control(Ok(TargetMessage::Beat)) => None,
             Word::Control(Ok(message)) => Some(Event::Message(message)),
             Word::Control(Err(LinkError::Protocol(error))) => Some(Event::ProtocolBroken(error)),
             Word::Control(Err(LinkError::Lost(error))) => {
                 Some(Event::LinkLost(format!("the control link to {} was lost: {error}", self.options.to)))
             }
+            Word::Lane(_) if self.asking => None,
             Word::Lane(LaneWord::Sent(totals)) => self.lanes.as_mut()?.sent(&totals).map(Event::RoundSent),
             Word::Lane(LaneWord::Lost(reason)) => Some(reason_of(inbox, reason).await),
             Word::Lane(LaneWord::Failed(error)) => Some(Event::HostFailed(error)),
+        }
+    }
+
+    /// Says that this side lives, and looks whether the other does.
+    async fn beat(&mut self) -> Option<Event> {
+        let (now, bytes) = (self.now(), self.handle.lane_bytes());
+        let control = self.control.as_mut()?;
+        control.beat(&SourceMessage::Beat, now, bytes, "target").await.err().map(Event::LinkLost)
+    }
+
+    /// Carries an action out. What waits for the peer or the guest is given up for a cancellation or a time-out, as long
+    /// as there is a way back; the target then sees the link end in the middle of a message.
+    async fn perform_in_time(&mut self, action: Action) -> Option<Event> {
+        let waits = matches!(action, Action::Send(_) | Action::OpenLanes(_) | Action::StartTracking)
+            && self.source.can_cancel();
+        if !waits {
+            return self.perform(action).await;
+        }
+        let deadline = self.source.poll_deadline().map(|at| tokio::time::Instant::from_std(self.origin + at));
+        let handle = self.handle;
+        tokio::select! {
+            biased;
+            event = self.perform(action) => event,
+            why = handle.cancelled() => Some(Event::Cancel(why)),
+            () = until(deadline) => Some(Event::Tick),
         }
     }
 
@@ -180,22 +255,22 @@ impl Driver<'_> {
                     Event::LinkLost(format!("cannot open the lanes to {}: {error}", self.options.to))
                 }
             }),
-            Action::StartTracking => Some(or_failed(self.start_tracking(), Event::Tracking)),
+            Action::StartTracking => Some(or_failed(self.start_tracking().await, Event::Tracking)),
             Action::Harvest => Some(or_failed(self.harvest(), Event::Harvested)),
             Action::SendRound { round, plan, last } => {
-                self.handle.round_begins();
                 self.lanes.as_mut()?.send(round, &plan, last);
                 None
             }
+            Action::Throttle(throttle) => self.host.throttle(throttle).err().map(Event::HostFailed),
             Action::Pause => {
                 self.paused = true;
-                Some(or_failed(self.host.pause(), |()| Event::Paused))
+                let paused = self.host.pause();
+                self.tell_slowed();
+                Some(or_failed(paused, |()| Event::Paused))
             }
             Action::Save => Some(or_failed(self.host.save(), Event::Saved)),
-            Action::GiveUp => {
-                self.host.give_up();
-                None
-            }
+            Action::GiveUp => Some(or_failed(self.host.give_up(self.session), |()| Event::GivenUp)),
+            Action::Ask => self.ask().await.err(),
             Action::TakeBack => {
                 self.host.take_back();
                 None
@@ -212,59 +287,129 @@ impl Driver<'_> {
             Event::LinkLost(format!("the control link to {to} was lost: {error}"))
         };
         if let Some(control) = &mut self.control {
-            return link::write(&mut control.write, message).await.map_err(|error| lost(&error));
+            if let SourceMessage::Abort(_) = message {
+                control.say_soon(message).await;
+                return Ok(());
+            }
+            return control.say(message).await.map_err(|error| lost(&error));
         }
         if !matches!(message, SourceMessage::Hello(_)) {
             return Ok(()); // Nobody to say it to: the connection never came up.
         }
-        let dial = tokio::select! {
-            dial = Socket::dial(to) => dial,
-            () = self.handle.cancelled() => return Err(Event::Cancel),
-        };
-        let socket = dial.map_err(|error| Event::LinkLost(format!("cannot connect to {to}: {error}")))?;
+        let dial = Socket::dial(to, &self.options.marks, &self.options.protection, None);
+        let socket =
+            dial.await.map_err(|error| Event::LinkLost(format!("cannot connect to {to}: {error}")))?;
+        self.bond = socket.bond();
         let (read, mut write) = split(socket);
         link::write_first(&mut write, message).await.map_err(|error| lost(&error))?;
-        self.control = Some(Control::new(read, write, true, self.words.clone()));
+        self.control = Some(Control::new(read, write, true, self.origin.elapsed(), self.words.clone()));
+        Ok(())
+    }
+
+    /// Connects anew, asks, and listens there from now on.
+    async fn ask(&mut self) -> Result<(), Event> {
+        (self.control, self.lanes, self.asking) = (None, None, true);
+        let to = &self.options.to;
+        let asked = tokio::select! {
+            asked = question::put(to, &self.options.marks, &self.options.protection, self.session) => asked,
+            why = self.handle.cancelled() => return Err(Event::Cancel(why)),
+        };
+        let (read, write) =
+            split(asked.map_err(|error| Event::LinkLost(format!("cannot ask at {to}: {error}")))?);
+        self.control = Some(Control::new(read, write, true, self.origin.elapsed(), self.words.clone()));
         Ok(())
     }
 
     async fn open_lanes(&mut self, count: u8) -> Result<(), LinkError> {
         let mut sockets = vec![];
+        let Options { to, marks, protection, .. } = self.options;
         for lane in 0..count {
-            let mut socket = Socket::dial(&self.options.to).await?;
+            let mut socket = Socket::dial(to, marks, protection, self.bond.as_ref()).await?;
             let hello = SourceMessage::Lane(LaneHello { session: self.session, lane });
             link::write_first(&mut socket, &hello).await?;
             sockets.push(socket);
         }
-        let coders = self.options.preset.coders();
-        let lanes =
-            SendingLanes::start(sockets, &coders, &self.pages, &self.dirty, self.handle, &self.words)?;
+        let encoding = &self.options.scheme.encode;
+        let buffer = self.options.send_buffer;
+        let lanes = SendingLanes::start(
+            sockets,
+            buffer,
+            encoding,
+            &Guest { pages: self.pages.clone(), dirty: self.dirty.clone(), free: self.free.clone() },
+            self.handle,
+            &self.words,
+        )?;
         self.lanes = Some(lanes);
         Ok(())
     }
 
-    /// Tracking first, then what was touched before: a page touched in between is in both.
-    fn start_tracking(&mut self) -> Result<PageSet, HostError> {
+    /// Tracking first, then what was touched before: a page touched in between is in both. What is free is waited for a
+    /// little, since the first round is the one that saves most by it.
+    async fn start_tracking(&mut self) -> Result<PageSet, HostError> {
         self.dirty.begin()?;
+        if let Some(free) = self.free.clone() {
+            free.begin()?;
+            let waited = Instant::now();
+            while free.is_awaited() && waited.elapsed() < FREE_PAGES_WAIT {
+                tokio::time::sleep(FREE_PAGES_LOOK).await;
+            }
+            let mut pages = PageSet::empty(self.pages.pages());
+            free.peek(0..self.pages.pages(), &mut pages)?;
+            self.source.handle(self.now(), Event::Free(pages));
+        }
         let mut touched = PageSet::empty(self.pages.pages());
         self.pages.touched(&mut touched)?;
         Ok(touched)
     }
 
+    /// What is free is taken before the harvest, and asked for again after it: [`FreePages`] says why.
     fn harvest(&mut self) -> Result<PageSet, HostError> {
-        let mut dirty = PageSet::empty(self.pages.pages());
+        self.tell_slowed();
+        let empty = PageSet::empty(self.pages.pages());
+        if let Some(free) = &self.free {
+            let mut pages = empty.clone();
+            free.take(&mut pages)?;
+            self.source.handle(self.now(), Event::Free(pages));
+        }
+        let mut dirty = empty;
         self.dirty.harvest(&mut dirty)?;
+        if let Some(free) = self.free.as_ref().filter(|_| !self.paused) {
+            free.begin()?;
+        }
         Ok(dirty)
     }
 
-    /// Back to where it was: lanes stopped, tracking off, the guest running if it was paused for the copy.
+    fn tell_slowed(&mut self) {
+        let slowed = self.host.slowed().saturating_sub(self.slowed_before);
+        self.source.handle(self.now(), Event::Slowed(slowed));
+    }
+
+    /// A guest that stays here, also one of which nobody knows where it runs, is never slow after a migration.
+    fn let_go(&mut self) {
+        if let Err(error) = self.host.throttle(Throttle::None) {
+            tracing::warn!("the guest may still be slowed: {error}");
+        }
+    }
+
+    /// Back to where it was: lanes stopped, tracking off, the guest running if it was paused for the copy, and at full
+    /// speed.
     fn undo(&mut self) -> Result<(), HostError> {
         self.lanes = None;
-        let tracking = self.dirty.end();
+        let (tracking, freed) = (self.dirty.end(), self.host.throttle(Throttle::None));
+        self.tell_slowed();
         if std::mem::take(&mut self.paused) {
             self.host.resume()?;
         }
-        tracking
+        let given_back = self.free.as_ref().map_or(Ok(()), |free| free.end());
+        tracking.and(freed).and(given_back)
+    }
+}
+
+/// Waits for that moment; without one, for ever.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

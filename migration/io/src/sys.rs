@@ -1,6 +1,10 @@
-//! What the standard library does not offer: the CPU time of this process.
+//! What the standard library does not offer: the CPU time of this process, a look at what a socket holds on either way.
 
-use std::time::Duration;
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
+};
 
 /// CPU time that this process has used, on all threads, the guest's included.
 pub(crate) fn cpu_time() -> Duration {
@@ -11,4 +15,25 @@ pub(crate) fn cpu_time() -> Duration {
         return Duration::ZERO;
     }
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Bytes that were written to a socket and that the peer's host has not acknowledged (TCP) or the peer not read (Unix
+/// sockets); 0 where the socket does not say.
+pub(crate) fn queued(socket: BorrowedFd<'_>) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and `bytes` is a valid place for the `int` that this request writes (tcp(7)).
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+/// The next byte of a socket, which stays there; nothing where the peer says no more.
+pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<Option<u8>> {
+    let mut byte = 0u8;
+    // SAFETY: `byte` is a valid place for the one byte that may be written, and the descriptor is open.
+    let read = unsafe { libc::recv(socket.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK) };
+    match read {
+        0 => Ok(None),
+        1.. => Ok(Some(byte)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -1,13 +1,20 @@
 //! Whole migrations over real sockets, and everything that may go wrong on the way.
 
+#[path = "migrate/bandwidth.rs"]
+mod bandwidth;
 mod common;
+#[path = "migrate/free.rs"]
+mod free;
+#[path = "migrate/stalls.rs"]
+mod stalls;
 
 use std::{sync::atomic::Ordering, thread::JoinHandle, time::Duration};
 
 use common::{Guest, Place, shape};
 use godwit_migration::{
+    convergence::ladder::Escalation,
     error::{Class, MigrationError},
-    preset::{self, PRESETS},
+    preset::{self, PRESETS, Scheme},
     report::{Outcome, Report},
     source::OnTimeout,
     wire::{Hello, HelloReply, MAGIC, SourceMessage, TargetMessage, encode_message},
@@ -17,7 +24,9 @@ use godwit_transport::{
     address::Address,
     handle::Handle,
     incoming::{self, Received},
-    outgoing::{self, Options},
+    marks::Marks,
+    outgoing::{self, Options, new_session},
+    protection::Protection,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,12 +42,18 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn options(to: &Address, preset: &str, lanes: u8) -> Options {
     Options {
+        session: new_session(),
+        replaces: 0,
         to: to.clone(),
-        preset: preset::by_name(preset).unwrap(),
+        protection: Protection::Local,
+        scheme: Scheme::of(preset::by_name(preset).unwrap()),
         lanes,
         downtime: Duration::from_millis(50),
         timeout: Some(Duration::from_secs(30)),
         on_timeout: OnTimeout::Cancel,
+        marks: Marks::default(),
+        send_buffer: None,
+        escalate: Escalation::default(),
     }
 }
 
@@ -176,7 +191,7 @@ fn cancelled_in_the_middle_of_a_round_both_sides_know_why() {
         while canceller.progress().is_none_or(|p| p.round_sent_bytes == 0) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        canceller.cancel();
+        canceller.cancel(godwit_migration::cancellation::Cancellation::Request);
     });
     let report = migrate(&options(&to, "precopy", 2), &mut guest, &handle);
     thread2.join().unwrap();
@@ -202,7 +217,7 @@ fn cancelled_at_the_target_the_source_goes_on() {
         while watched.progress().is_none_or(|p| p.round_sent_bytes == 0) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        handle.cancel();
+        handle.cancel(godwit_migration::cancellation::Cancellation::Request);
     });
     let report = migrate(&options(&to, "precopy", 1), &mut guest, &watch);
     canceller.join().unwrap();
@@ -296,7 +311,8 @@ fn say_to_target(bytes: &[u8]) -> (Vec<u8>, Result<Received, MigrationError>) {
 
 #[test]
 fn a_source_of_another_version_is_refused_in_words() {
-    let hello = Hello { oldest: 7, newest: 8, capabilities: 0, session: 1, software: "godwit 7".into() };
+    let hello =
+        Hello { oldest: 7, newest: 8, capabilities: 0, session: 1, replaces: 0, software: "godwit 7".into() };
     let (answer, verdict) =
         say_to_target(&[MAGIC.as_slice(), &encode_message(&SourceMessage::Hello(hello))].concat());
     assert!(String::from_utf8_lossy(&answer).contains("(godwit 7) speaks protocol versions 7 to 8"));
@@ -305,7 +321,8 @@ fn a_source_of_another_version_is_refused_in_words() {
 
 #[test]
 fn a_source_that_skips_a_step_or_announces_nonsense_is_refused() {
-    let hello = Hello { oldest: 1, newest: 1, capabilities: 0, session: 1, software: "x".into() };
+    let hello =
+        Hello { oldest: 1, newest: 1, capabilities: 0, session: 1, replaces: 0, software: "x".into() };
     let start = [MAGIC.as_slice(), &encode_message(&SourceMessage::Hello(hello))].concat();
     let prepare = |pages, lanes| {
         let prepare = godwit_migration::wire::Prepare { shape: shape(pages), lanes };

@@ -45,14 +45,19 @@ pub(crate) struct Cut {
 }
 
 /// The virtual clock's diary.
-#[derive(Default)]
-pub(crate) struct Agenda {
-    entries: BTreeMap<(Duration, u64), Happening>,
+pub(crate) struct Agenda<T = Happening> {
+    entries: BTreeMap<(Duration, u64), T>,
     next: u64,
 }
 
-impl Agenda {
-    pub(crate) fn add(&mut self, at: Duration, happening: Happening) {
+impl<T> Default for Agenda<T> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), next: 0 }
+    }
+}
+
+impl<T> Agenda<T> {
+    pub(crate) fn add(&mut self, at: Duration, happening: T) {
         self.entries.insert((at, self.next), happening);
         self.next += 1;
     }
@@ -62,10 +67,12 @@ impl Agenda {
         self.entries.first_key_value().map(|((at, _), _)| *at)
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(Duration, Happening)> {
+    pub(crate) fn pop(&mut self) -> Option<(Duration, T)> {
         self.entries.pop_first().map(|((at, _), happening)| (at, happening))
     }
+}
 
+impl Agenda {
     /// Nothing that is on its way arrives.
     pub(crate) fn lose_arrivals(&mut self) {
         self.entries.retain(|_, happening| !matches!(happening, Happening::Arrives(..)));

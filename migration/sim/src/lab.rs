@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use godwit_migration::{
-    preset::{PRESETS, Preset},
+    cancellation::Cancellation,
+    convergence::ladder::Escalation,
+    preset::Scheme,
     source::{Event, OnTimeout, SourceConfig},
     target,
 };
@@ -28,7 +30,7 @@ pub struct Lab {
     guest: GuestSpec,
     link: Link,
     /// The scheme.
-    pub preset: &'static Preset,
+    pub scheme: Scheme,
     /// Number of lanes.
     pub lanes: u8,
     /// Downtime that may be.
@@ -37,6 +39,8 @@ pub struct Lab {
     pub timeout: Option<Duration>,
     /// What happens then.
     pub on_timeout: OnTimeout,
+    /// What is tried when pre-copy makes no progress.
+    pub escalate: Escalation,
     /// What the hosts take for their tasks.
     pub costs: Costs,
     /// What goes wrong.
@@ -50,11 +54,12 @@ impl Lab {
         Self {
             guest,
             link,
-            preset: &PRESETS[0],
+            scheme: Scheme::default(),
             lanes: 1,
             downtime: Duration::from_millis(30),
             timeout: None,
             on_timeout: OnTimeout::Cancel,
+            escalate: Escalation::default(),
             costs: Costs::default(),
             faults: vec![],
         }
@@ -70,11 +75,14 @@ impl Lab {
         let guest = Guest::new(self.guest);
         let config = SourceConfig {
             session: SESSION,
-            preset: self.preset,
+            replaces: 0,
+            scheme: self.scheme,
             lanes: self.lanes,
             downtime: self.downtime,
             timeout: self.timeout,
             on_timeout: self.on_timeout,
+            bandwidth_cap: None,
+            escalate: self.escalate,
             tracking: "lab".into(),
             shape: guest.shape(),
         };
@@ -177,8 +185,10 @@ impl Play {
             Happening::Loses(Side::Target) => {
                 self.target.hear(world, target::Event::LinkLost("the link is gone".into()));
             }
-            Happening::Cancels(Side::Source) => self.source.hear(world, Event::Cancel),
-            Happening::Cancels(Side::Target) => self.target.hear(world, target::Event::Cancel),
+            Happening::Cancels(Side::Source) => self.source.hear(world, Event::Cancel(Cancellation::Request)),
+            Happening::Cancels(Side::Target) => {
+                self.target.hear(world, target::Event::Cancel(Cancellation::Request))
+            }
             Happening::Cut(cut) => {
                 world.wire.cut();
                 if !cut.in_flight_arrives {
@@ -216,9 +226,10 @@ impl Play {
         if let Some(memory) = &self.target.memory {
             self.world.violations.extend(memory.wrong());
             if self.target.runs {
+                let free = self.source.guest.free();
                 let pages = (0..).zip(memory.shown().into_iter().zip(&versions));
                 let differs = pages.filter(|&(page, (shown, &version))| {
-                    shown != if is_zero(page, version) { 0 } else { version }
+                    !free.contains(page) && shown != if is_zero(page, version) { 0 } else { version }
                 });
                 differing = differs.map(|(page, _)| page).collect();
             }
@@ -232,6 +243,8 @@ impl Play {
             source_runs: self.source.guest.runs(),
             source_has_right: self.source.has_right,
             source_tracks: self.source.guest.tracked(),
+            source_slowed: self.source.guest.throttled(),
+            guest_slowed: self.source.guest.slowed(),
             target_runs: self.target.runs,
             versions,
             differing,

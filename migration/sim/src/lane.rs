@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use godwit_migration::{
-    codec::CodecRow,
+    codec::Encoding,
     host::{HostError, PageBytes, PageSink},
     limits::PAGE_BYTES,
     page::Plan,
@@ -40,12 +40,12 @@ pub(crate) struct Step {
 }
 
 impl SendingLane {
-    pub(crate) fn new(lane: u8, lanes: u8, coders: &[&CodecRow]) -> Self {
-        Self { lane, lanes, out: LaneOut::new(coders), job: None }
+    pub(crate) fn new(lane: u8, lanes: u8, encoding: &Encoding) -> Self {
+        Self { lane, lanes, out: LaneOut::new(encoding), job: None }
     }
 
     pub(crate) fn begin(&mut self, round: u32, plan: &Arc<Plan>, last: bool) {
-        self.out.begin_round(round);
+        self.out.begin_round(round, last);
         let blocks: Vec<_> = plan
             .blocks(self.lane, self.lanes)
             .filter(|&block| plan.pages.runs_in(Plan::block_range(block)).next().is_some())
@@ -173,6 +173,11 @@ impl PageSink for Arrived {
         }
         pages.newest[at] = pages.newest[at].max(version);
         pages.shown[at] = version;
+        Ok(())
+    }
+
+    fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError> {
+        guest::fill(page, self.pages().shown[page as usize], into);
         Ok(())
     }
 

@@ -13,6 +13,10 @@
 //! | [`fault`] | what goes wrong, and when |
 //! | [`costs`] | how long a host takes for what the engine asks of it |
 //! | [`run`] | what came of it |
+//! | [`trace`] | dirty traces: recorded or made up, and their file |
+//! | [`replay`] | whole migrations over a trace, without bytes: fast enough to compare thousands |
+//! | [`compare`] | rows, tables and the study of many replays; forecasts; the lab against a real report |
+//! | [`plot`] | charts and pages of reports, as text |
 //! | `agenda`, `world` | the virtual clock: what happens, in order of time |
 //! | `source_side`, `target_side`, `lane`, `hearing` | the drivers: they do for the machines what `godwit-transport` does with sockets |
 //!
@@ -29,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod agenda;
+pub mod compare;
 pub mod costs;
 pub mod fault;
 pub mod guest;
@@ -38,10 +43,13 @@ mod hearing;
 mod lab;
 mod lane;
 pub mod link;
+pub mod plot;
 mod random;
+pub mod replay;
 pub mod run;
 mod source_side;
 mod target_side;
+pub mod trace;
 pub mod workload;
 #[cfg(test)]
 mod workload_test;

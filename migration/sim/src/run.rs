@@ -30,6 +30,10 @@ pub struct Run {
     pub source_has_right: bool,
     /// Its writes are being tracked there.
     pub source_tracks: bool,
+    /// The guest is slowed there.
+    pub source_slowed: bool,
+    /// Time that was taken from the guest by slowing it.
+    pub guest_slowed: Duration,
     /// The guest runs at the target.
     pub target_runs: bool,
     /// The version of every page at the source: how often it was written before the pause; 0 is untouched.

@@ -3,10 +3,11 @@
 use std::{collections::VecDeque, time::Duration};
 
 use godwit_migration::{
-    codec::CodecRow,
+    codec::Encoding,
     host::{HostError, PageSource},
     page::PageSet,
     report::Report,
+    slow::Throttle,
     source::{Action, Event, Source, SourceConfig},
     wire::{LaneTotals, MAGIC, SourceMessage, TargetMessage, decode_message, encode_message},
 };
@@ -24,7 +25,7 @@ use crate::{
 pub(crate) struct SourceSide {
     machine: Source,
     pub(crate) guest: Guest,
-    coders: Vec<&'static CodecRow>,
+    encoding: Encoding,
     lanes: Vec<SendingLane>,
     /// Lanes that have not yet told of the round, and what the others told.
     waiting: usize,
@@ -46,7 +47,7 @@ pub(crate) struct SourceSide {
 impl SourceSide {
     pub(crate) fn new(guest: Guest, config: SourceConfig) -> Self {
         Self {
-            coders: config.preset.coders(),
+            encoding: config.scheme.encode.clone(),
             machine: Source::new(Duration::ZERO, config),
             guest,
             lanes: vec![],
@@ -153,10 +154,20 @@ impl SourceSide {
             }
             Action::Pause => self.pause(world).map_or_else(Event::HostFailed, |()| Event::Paused),
             Action::Save => self.save(world).map_or_else(Event::HostFailed, Event::Saved),
-            Action::GiveUp => return self.give_up(world),
+            Action::GiveUp => {
+                self.give_up(world);
+                Event::GivenUp
+            }
+            // In the lab a link that is cut stays cut.
+            Action::Ask => Event::LinkLost("cannot ask: the link is gone".into()),
             Action::TakeBack => {
                 world.note(Side::Source, "takes the guest back");
                 self.has_right = true;
+                return;
+            }
+            Action::Throttle(throttle) => {
+                world.note(Side::Source, format!("slows the guest: {throttle:?}"));
+                self.guest.throttle(world.now, throttle);
                 return;
             }
             Action::Undo => Event::Undone(self.undo(world)),
@@ -177,7 +188,7 @@ impl SourceSide {
         if world.wire.is_cut() {
             return Event::LinkLost("cannot open the lanes: the link is gone".into());
         }
-        self.lanes = (0..count).map(|lane| SendingLane::new(lane, count, &self.coders)).collect();
+        self.lanes = (0..count).map(|lane| SendingLane::new(lane, count, &self.encoding)).collect();
         let arrives = world.now.saturating_add(world.wire.link.latency);
         world.agenda.add(arrives, Happening::Arrives(Stream::Lane(0), Parcel::Lanes(count)));
         Event::LanesOpen
@@ -186,6 +197,7 @@ impl SourceSide {
     fn start_tracking(&mut self, world: &World) -> Result<PageSet, HostError> {
         world.fails(Task::StartTracking)?;
         self.guest.begin_tracking(world.now);
+        self.tell_free(world);
         let mut touched = PageSet::empty(self.guest.memory.pages());
         self.guest.memory.touched(&mut touched)?;
         Ok(touched)
@@ -193,7 +205,21 @@ impl SourceSide {
 
     fn harvest(&mut self, world: &World) -> Result<PageSet, HostError> {
         world.fails(Task::Harvest)?;
+        self.tell_slowed(world);
+        self.tell_free(world);
         Ok(self.guest.harvest(world.now))
+    }
+
+    /// What is free, before the harvest that is about to be taken.
+    fn tell_free(&mut self, world: &World) {
+        self.guest.play(world.now);
+        let free = self.guest.take_freed();
+        self.machine.handle(world.now, Event::Free(free));
+    }
+
+    fn tell_slowed(&mut self, world: &World) {
+        self.guest.play(world.now);
+        self.machine.handle(world.now, Event::Slowed(self.guest.slowed()));
     }
 
     fn pause(&mut self, world: &mut World) -> Result<(), HostError> {
@@ -202,6 +228,7 @@ impl SourceSide {
         world.note(Side::Source, "pauses the guest");
         self.guest.pause(world.now);
         self.paused_at = Some(world.now);
+        self.tell_slowed(world);
         Ok(())
     }
 
@@ -231,6 +258,8 @@ impl SourceSide {
             world.close(Stream::Lane(lane));
         }
         self.guest.end_tracking();
+        self.guest.throttle(world.now, Throttle::None);
+        self.tell_slowed(world);
         if std::mem::take(&mut self.paused) {
             if !self.has_right {
                 world.violated("the source resumed a guest that it had given up");
@@ -244,6 +273,7 @@ impl SourceSide {
 
     fn finish(&mut self, world: &mut World, report: Report) {
         world.note(Side::Source, format!("ends: {:?}", report.outcome));
+        self.guest.throttle(world.now, Throttle::None);
         self.guest_ran = self.guest.ran(world.now);
         self.report = Some(report);
         world.close(Stream::ToTarget);

@@ -114,7 +114,7 @@ impl TargetSide {
             let Some(machine) = &mut self.machine else { return };
             if let Some(action) = machine.poll_action() {
                 let cost = match &action {
-                    Action::Prepare(_) => world.costs.prepare,
+                    Action::Prepare { .. } => world.costs.prepare,
                     Action::Build(_) => world.costs.build,
                     Action::Run => world.costs.run,
                     _ => Duration::ZERO,
@@ -140,13 +140,14 @@ impl TargetSide {
                 world.send(world.now, Stream::ToSource, encode_message(&message));
                 return;
             }
-            Action::Prepare(shape) => Event::Prepared(if world.refusals.is_empty() {
+            Action::Prepare { shape, .. } => Event::Prepared(if world.refusals.is_empty() {
                 self.memory = Some(Arrived::new(shape.memory.pages()));
                 Ok(())
             } else {
                 Err(world.refusals.clone())
             }),
-            Action::AcceptLanes { .. } => return,
+            Action::Check(_) => Event::Checked(world.refusals.clone()),
+            Action::AcceptLanes { .. } | Action::Answered => return,
             Action::Build(state) => Event::Built(self.build(world, &state)),
             Action::Run => Event::Started(self.run(world)),
             Action::Discard => {

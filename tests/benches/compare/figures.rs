@@ -15,7 +15,7 @@ impl Figure {
         let at = |index: usize| self.0.get(index).copied().unwrap_or(f64::NAN);
         let last = self.0.len().saturating_sub(1);
         println!(
-            "{who:<18} {what:<48} {:>9.1}  ({:.1} to {:.1}, {} runs)",
+            "{who:<20} {what:<40} {:>9.1}  ({:.1} to {:.1}, {} runs)",
             at(last / 2),
             at(0),
             at(last),

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    Bench,
+    Bench, WarmMemory,
+    cells::Cell,
     guest::{Console, Move, Workload},
     process::{Process, free_port},
 };
@@ -22,11 +23,11 @@ fn socket(bench: &Bench, name: &str) -> PathBuf {
     bench.dir.join(name)
 }
 
-fn run(bench: &Bench, work: &Workload) -> Result<(Process, Console)> {
+fn run(bench: &Bench, memory_mib: u32, command_line: &str) -> Result<(Process, Console)> {
     let (process, out) = Process::start(
         Command::new(&bench.godwit)
-            .args(["run", "--kernel", "builtin:load", "--memory", &format!("{}M", work.memory_mib)])
-            .args(["--cmdline", &work.command_line(), "--api"])
+            .args(["run", "--kernel", "builtin:load", "--memory", &format!("{memory_mib}M")])
+            .args(["--cmdline", command_line, "--api"])
             .arg(socket(bench, "source.sock")),
     )?;
     Ok((process, Console::of(out)))
@@ -34,42 +35,49 @@ fn run(bench: &Bench, work: &Workload) -> Result<(Process, Console)> {
 
 /// From exec to READY.
 pub fn boot(bench: &Bench, work: &Workload) -> Result<Duration> {
-    let (process, console) = run(bench, work)?;
+    let (process, console) = run(bench, work.memory_mib, &work.command_line())?;
     Ok(console.ready()?.duration_since(process.began))
 }
 
 /// A pair of processes with a guest in one, and the address at which the other waits.
-struct Pair {
-    source: Process,
-    from: Console,
-    _target: Process,
-    to: Console,
-    address: String,
+pub struct Pair {
+    pub source: Process,
+    pub from: Console,
+    pub target: Process,
+    pub to: Console,
+    pub address: String,
 }
 
-fn pair(bench: &Bench, work: &Workload) -> Result<Pair> {
+pub fn pair(bench: &Bench, memory_mib: u32, command_line: &str) -> Result<Pair> {
     let address = format!("tcp:127.0.0.1:{}", free_port()?);
     let (target, out) = Process::start(Command::new(&bench.godwit).args(["receive", "--listen", &address]))?;
-    let (source, from) = run(bench, work)?;
+    let (source, from) = run(bench, memory_mib, command_line)?;
     from.ready()?;
-    from.beats(BEATS)?;
-    Ok(Pair { source, from, _target: target, to: Console::of(out), address })
+    Ok(Pair { source, from, target, to: Console::of(out), address })
 }
 
-fn migrate_command(bench: &Bench, address: &str, budget: Duration, lanes: u8) -> Command {
+fn migrate_command(bench: &Bench, address: &str, budget: Duration) -> Command {
     let mut command = Command::new(&bench.godwit);
-    command.args(["migrate", "--to", address, "--json", "--lanes", &lanes.to_string()]);
+    command.args(["migrate", "--to", address, "--json"]);
     command
         .args(["--downtime", &format!("{}ms", budget.as_millis()), "--api"])
         .arg(socket(bench, "source.sock"));
     command
 }
 
-/// One migration.
-pub fn migrate(bench: &Bench, work: &Workload, budget: Duration, lanes: u8) -> Result<Move> {
-    let pair = pair(bench, work)?;
-    pair.from.longest_gap(0)?; // What came before the move is not the move's.
-    let output = migrate_command(bench, &pair.address, budget, lanes).output()?;
+/// One migration, with `extras` added to its command.
+pub fn migrate(bench: &Bench, cell: &Cell, warm: WarmMemory, extras: &[&str]) -> Result<Move> {
+    let pair = pair(bench, cell.work.memory_mib, &cell.work.command_line())?;
+    let mut command = migrate_command(bench, &pair.address, cell.budget);
+    command.args(extras);
+    if let Some(cap) = cell.cap {
+        command.args(["--bandwidth", &cap.to_string()]);
+    }
+    let before = pair.from.at_work(BEATS)?;
+    drop(warm);
+    let cpu = pair.source.cpu()? + pair.target.cpu()?;
+    let output = command.output()?;
+    let cpu = (pair.source.cpu()? + pair.target.cpu()?).saturating_sub(cpu);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "godwit migrate: {said}");
     let report: Value = serde_json::from_slice(&output.stdout).context("the report")?;
@@ -78,16 +86,18 @@ pub fn migrate(bench: &Bench, work: &Workload, budget: Duration, lanes: u8) -> R
     Ok(Move {
         total: seconds("/total_s").context("total_s")?,
         downtime: seconds("/downtime_s/total").context("downtime_s.total")?,
-        gap: pair.to.longest_gap(BEATS)?,
         wire_bytes: report.pointer("/bytes/wire").and_then(Value::as_f64).context("bytes.wire")?,
+        cpu,
+        seen: pair.to.seen(before, &pair.from, BEATS)?,
     })
 }
 
 /// KiB beyond the guest's own: running, and at most while migrating.
 pub fn memory(bench: &Bench, work: &Workload) -> Result<(f64, f64)> {
-    let pair = pair(bench, work)?;
+    let pair = pair(bench, work.memory_mib, &work.command_line())?;
+    pair.from.beats(BEATS)?;
     let running = pair.source.rss_beyond_guest_kib(work.memory_mib)?;
-    let mut command = migrate_command(bench, &pair.address, Duration::from_millis(300), 1);
+    let mut command = migrate_command(bench, &pair.address, Duration::from_millis(300));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let (mut most, began) = (running, Instant::now());
     while child.try_wait()?.is_none() && began.elapsed() < Duration::from_secs(30) {

@@ -6,24 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use guest_images::{Heartbeat, LoadLine};
 
 /// What the guest is to do.
+#[derive(Clone, Copy)]
 pub struct Workload {
     pub memory_mib: u32,
     pub resident_mib: u32,
     pub working_set_mib: u32,
     /// Pages written a second.
     pub rate: u32,
+    /// Bytes written to each.
+    pub write: u32,
 }
 
 impl Workload {
     /// Its command line.
     pub fn command_line(&self) -> String {
         format!(
-            "memory={}M content=text working_set={}M rate={}",
-            self.resident_mib, self.working_set_mib, self.rate
+            "memory={}M content=text working_set={}M rate={} write={}",
+            self.resident_mib, self.working_set_mib, self.rate, self.write
         )
     }
 }
@@ -32,8 +35,8 @@ impl std::fmt::Display for Workload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "guest of {} MiB, {} MiB of text, {} pages/s written over {} MiB",
-            self.memory_mib, self.resident_mib, self.rate, self.working_set_mib
+            "guest of {} MiB, {} MiB of text, {} pages/s written over {} MiB, {} bytes of each",
+            self.memory_mib, self.resident_mib, self.rate, self.working_set_mib, self.write
         )
     }
 }
@@ -42,15 +45,25 @@ impl std::fmt::Display for Workload {
 pub struct Move {
     pub total: Duration,
     pub downtime: Duration,
-    pub gap: Duration,
     pub wire_bytes: f64,
+    pub cpu: Duration,
+    pub seen: Seen,
+}
+
+/// What the guest saw of a move.
+pub struct Seen {
+    /// The longest gap.
+    pub gap: Duration,
+    /// Pages written per second between the last heartbeat before the move and the first after it, as a share of those
+    /// before; `None` for a guest that writes nothing.
+    pub kept: Option<f64>,
 }
 
 /// A guest's console, read on a thread of its own.
 pub struct Console(Receiver<LoadLine>);
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Console {
     pub fn of(out: impl Read + Send + 'static) -> Self {
@@ -96,13 +109,36 @@ impl Console {
         Ok(beats)
     }
 
-    /// The longest gap among the heartbeats that are already here and the next `more`.
-    pub fn longest_gap(&self, more: usize) -> Result<Duration> {
-        let here = self.0.try_iter().filter_map(|line| match line {
-            LoadLine::Heartbeat(beat) => Some(beat.gap),
+    /// The heartbeats that are already here.
+    fn here(&self) -> Vec<Heartbeat> {
+        let beats = self.0.try_iter().filter_map(|line| match line {
+            LoadLine::Heartbeat(beat) => Some(beat),
             _ => None,
         });
-        let here = here.max().unwrap_or_default();
-        Ok(self.beats(more)?.iter().map(|beat| beat.gap).max().unwrap_or_default().max(here))
+        beats.collect()
+    }
+
+    /// A guest at work: `count` heartbeats, the last of which is now.
+    pub fn at_work(&self, count: usize) -> Result<[Heartbeat; 2]> {
+        let beats = self.beats(count)?;
+        self.here();
+        let last = self.beats(1)?;
+        Ok([*beats.first().context("no heartbeat")?, *last.first().context("no heartbeat")?])
+    }
+
+    /// What the guest saw, who was at work `before` the move: the longest gap among what it said at the source since,
+    /// and in the first `count` heartbeats at this, the target.
+    pub fn seen(&self, before: [Heartbeat; 2], source: &Self, count: usize) -> Result<Seen> {
+        let mut beats = source.here();
+        let after = self.beats(count)?;
+        beats.extend(&after);
+        let gap = beats.iter().map(|beat| beat.gap).max().unwrap_or_default();
+        let rate = |from: &Heartbeat, to: &Heartbeat| {
+            (to.pages - from.pages) as f64 / to.time.saturating_sub(from.time).as_secs_f64()
+        };
+        let [first, last] = before;
+        let calm = rate(&first, &last);
+        let kept = after.first().filter(|_| calm > 0.0).map(|after| rate(&last, after) / calm);
+        Ok(Seen { gap, kept })
     }
 }

@@ -1,12 +1,14 @@
 //! The comparison with QEMU: the same load guest, the same machine, the same run, turn by turn.
 //!
-//! `cargo bench -p godwit-tests --bench compare [-- CASE …]` with the cases `idle`, `dirty`, `boot`, `memory`; all of
-//! them without arguments. Needs /dev/kvm, `qemu-system-x86_64`, and a release build of godwit (it makes one).
-//! Prints one line per figure: median and range of the runs, and the ratio of medians. It judges nothing.
+//! `cargo bench -p godwit-tests --bench compare [-- CASE …]` with the cases `boot`, `memory`, the cells of
+//! `cells.rs`, and `presets`; all of them but the last without arguments. Needs /dev/kvm, `qemu-system-x86_64`, and a release build of godwit (it
+//! makes one). Prints one line per figure: median and range of the runs, and the ratio of medians. It judges nothing.
 
+mod cells;
 mod figures;
 mod godwit;
 mod guest;
+mod presets;
 mod process;
 mod qemu;
 
@@ -15,42 +17,56 @@ use std::{path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result, ensure};
 
 use self::{
+    cells::{CELLS, Cell},
     figures::Figure,
     guest::{Move, Workload},
 };
 
-/// Counted runs of each contestant; one more goes before them and is not counted.
+/// Counted runs of boot and memory.
 const RUNS: usize = 5;
-/// Runs of the case that asks how often the budget was kept.
-const BUDGET_RUNS: usize = 10;
-/// Downtime that the dirtying guest may have.
-const BUDGET: Duration = Duration::from_millis(30);
 
 fn main() -> Result<()> {
     // `cargo bench` passes flags of its own harness; what is left names cases.
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wants = |case: &str| asked.is_empty() || asked.iter().any(|a| a == case);
+    let names: Vec<&str> = CELLS.iter().map(|cell| cell.name).chain(["boot", "memory", "presets"]).collect();
+    if let Some(name) = asked.iter().find(|name| !names.contains(&name.as_str())) {
+        anyhow::bail!("there is no case '{name}'; there are: {}", names.join(", "));
+    }
     let bench = Bench::new()?;
-    for (case, run) in CASES {
-        if wants(case) {
-            println!("\n== {case}");
-            run(&bench)?;
-        }
+    for cell in CELLS.iter().filter(|cell| wants(cell.name)) {
+        bench.cell(cell).with_context(|| cell.name.to_owned())?;
+    }
+    if wants("boot") {
+        bench.boot()?;
+    }
+    if wants("memory") {
+        bench.memory()?;
+    }
+    // Some minutes of its own: only where it is asked for.
+    if asked.iter().any(|name| name == "presets") {
+        presets::run(&bench)?;
     }
     Ok(())
 }
 
-/// Touches and frees more memory than a turn needs. Where this machine's memory is itself virtual, a page that lay
-/// fallow for some seconds costs its host up to 25 times the price of one just freed; without this, that lottery is
-/// all that a total time tells.
-fn warm_memory() {
-    const BYTES: usize = 3 << 30;
-    std::hint::black_box(vec![1u8; BYTES]);
+/// Memory touched here and given back at the moment a move begins, more than the move needs. Where this machine's
+/// memory is itself virtual, the machine under it takes back what lies fallow for a second, and a page costs ten times
+/// as much when it is touched again; without this, that lottery is all that a total time tells.
+pub struct WarmMemory {
+    _held: Vec<u8>,
 }
 
-type Case = (&'static str, fn(&Bench) -> Result<()>);
-const CASES: [Case; 4] =
-    [("idle", Bench::idle), ("dirty", Bench::dirty), ("boot", Bench::boot), ("memory", Bench::memory)];
+impl WarmMemory {
+    const BYTES: usize = 2 << 30;
+
+    fn take() -> Self {
+        Self { _held: vec![1; Self::BYTES] }
+    }
+}
+
+/// One migration. It drops the memory just before it starts.
+type Contestant<'a> = Box<dyn Fn(WarmMemory) -> Result<Move> + 'a>;
 
 /// The programs and a place for their sockets.
 pub struct Bench {
@@ -82,55 +98,45 @@ impl Bench {
         Ok(Self { godwit: target.join("release/godwit"), guest_elf, dir })
     }
 
-    /// 1 GiB with 512 MiB of text, idle, no limit: total time and what the guest saw.
-    fn idle(&self) -> Result<()> {
-        let work = Workload { memory_mib: 1024, resident_mib: 512, working_set_mib: 512, rate: 0 };
-        println!("{work}");
-        let budget = Duration::from_millis(300);
-        self.turns(&work, budget, RUNS)
-    }
-
-    /// The same guest dirtying 50,000 pages/s over 128 MiB: does it converge, and keep the budget?
-    fn dirty(&self) -> Result<()> {
-        let work = Workload { memory_mib: 1024, resident_mib: 512, working_set_mib: 128, rate: 50_000 };
-        println!("{work}, budget {} ms", BUDGET.as_millis());
-        self.turns(&work, BUDGET, BUDGET_RUNS)
-    }
-
-    /// Every contestant in turn, `runs` times and once to warm up.
-    fn turns(&self, work: &Workload, budget: Duration, runs: usize) -> Result<()> {
-        let contestants: [(&str, &dyn Fn() -> Result<Move>); 4] = [
-            ("godwit, 1 lane", &|| godwit::migrate(self, work, budget, 1)),
-            ("godwit, 2 lanes", &|| godwit::migrate(self, work, budget, 2)),
-            ("qemu", &|| qemu::migrate(self, work, budget, None)),
-            ("qemu, multifd 2", &|| qemu::migrate(self, work, budget, Some(2))),
-        ];
+    /// Every contestant of a cell in turn, as often as the cell says and once to warm up.
+    fn cell(&self, cell: &Cell) -> Result<()> {
+        let cap = cell.cap.map_or("no cap".into(), |cap| format!("{} MB/s", cap as f64 / 1e6));
+        println!("\n== {}\n{}, budget {} ms, {cap}", cell.name, cell.work, cell.budget.as_millis());
+        let ours = cell.godwit.iter().map(|&(name, extras)| {
+            let run: Contestant = Box::new(move |warm| godwit::migrate(self, cell, warm, extras));
+            (name, run)
+        });
+        let theirs = cell.qemu.iter().map(|&(name, extras)| {
+            let run: Contestant = Box::new(move |warm| qemu::migrate(self, cell, warm, extras));
+            (name, run)
+        });
+        let contestants: Vec<_> = ours.chain(theirs).collect();
         let mut moves: Vec<Vec<Move>> = contestants.iter().map(|_| vec![]).collect();
-        for run in 0..=runs {
-            for ((name, contestant), moves) in contestants.iter().zip(&mut moves) {
-                warm_memory();
-                let one = contestant().with_context(|| format!("{name}, run {run}"))?;
-                if run > 0 {
-                    moves.push(one);
+        let mut lost: Vec<Option<String>> = contestants.iter().map(|_| None).collect();
+        for run in 0..=cell.runs {
+            let turns = contestants.iter().zip(moves.iter_mut().zip(&mut lost));
+            for ((_, contestant), (moves, lost)) in turns.filter(|(_, (_, lost))| lost.is_none()) {
+                match contestant(WarmMemory::take()) {
+                    Ok(one) if run > 0 => moves.push(one),
+                    Ok(_) => {}
+                    // One that does not get there is out; the others go on.
+                    Err(error) => *lost = Some(format!("{error:#}")),
                 }
             }
         }
-        for ((name, _), moves) in contestants.iter().zip(&moves) {
-            let figure =
-                |what: &str, of: fn(&Move) -> f64| Figure::new(moves.iter().map(of)).show(name, what);
-            figure("total, ms", |m| m.total.as_secs_f64() * 1e3);
-            figure("downtime by its own account, ms", |m| m.downtime.as_secs_f64() * 1e3);
-            figure("longest gap the guest saw, ms", |m| m.gap.as_secs_f64() * 1e3);
-            figure("bytes on the wire, MiB", |m| m.wire_bytes / 1_048_576.0);
-            let kept = moves.iter().filter(|m| m.gap <= budget).count();
-            println!("{name:<18} gap within {} ms in {kept} of {} runs", budget.as_millis(), moves.len());
+        for ((name, _), (moves, lost)) in contestants.iter().zip(moves.iter().zip(&lost)) {
+            match lost {
+                Some(why) => println!("{name:<20} does not get there: {:.160}", why.replace('\n', " ")),
+                None => show(name, moves, cell.budget),
+            }
         }
         Ok(())
     }
 
     /// From exec to the guest's READY: 128 MiB guest, 4 MiB resident.
     fn boot(&self) -> Result<()> {
-        let work = Workload { memory_mib: 128, resident_mib: 4, working_set_mib: 4, rate: 0 };
+        println!("\n== boot");
+        let work = Workload { memory_mib: 128, resident_mib: 4, working_set_mib: 4, rate: 0, write: 64 };
         let contestants: [(&str, &dyn Fn() -> Result<Duration>); 2] =
             [("godwit", &|| godwit::boot(self, &work)), ("qemu microvm", &|| qemu::boot(self, &work))];
         let mut times = [vec![], vec![]];
@@ -150,7 +156,8 @@ impl Bench {
 
     /// Resident memory of the process beyond the guest's own: 128 MiB, 1 vCPU, running and while migrating.
     fn memory(&self) -> Result<()> {
-        let work = Workload { memory_mib: 128, resident_mib: 64, working_set_mib: 64, rate: 0 };
+        println!("\n== memory");
+        let work = Workload { memory_mib: 128, resident_mib: 64, working_set_mib: 64, rate: 0, write: 64 };
         let (running, migrating): (Vec<f64>, Vec<f64>) =
             (0..RUNS).map(|_| godwit::memory(self, &work)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         Figure::new(running.into_iter()).show("godwit", "RSS beyond the guest, running, KiB");
@@ -159,4 +166,19 @@ impl Bench {
         Figure::new(qemu.into_iter()).show("qemu microvm", "RSS beyond the guest, running, KiB");
         Ok(())
     }
+}
+
+/// The figures of one contestant.
+fn show(name: &str, moves: &[Move], budget: Duration) {
+    let figure = |what: &str, of: fn(&Move) -> f64| Figure::new(moves.iter().map(of)).show(name, what);
+    figure("total, ms", |m| m.total.as_secs_f64() * 1e3);
+    figure("downtime by its own account, ms", |m| m.downtime.as_secs_f64() * 1e3);
+    figure("longest gap the guest saw, ms", |m| m.seen.gap.as_secs_f64() * 1e3);
+    figure("bytes on the wire, MiB", |m| m.wire_bytes / 1_048_576.0);
+    figure("CPU of both sides, guest included, ms", |m| m.cpu.as_secs_f64() * 1e3);
+    if moves.iter().all(|m| m.seen.kept.is_some()) {
+        figure("write rate that the guest kept, %", |m| m.seen.kept.unwrap_or_default() * 1e2);
+    }
+    let within = moves.iter().filter(|m| m.seen.gap <= budget).count();
+    println!("{name:<20} gap within {} ms in {within} of {} runs", budget.as_millis(), moves.len());
 }

@@ -2,7 +2,7 @@
 
 use std::{
     process::{Child, ChildStdout, Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -36,6 +36,17 @@ impl Process {
             }
         }
         Ok(rss)
+    }
+
+    /// CPU time of all its threads so far, the guest's own included. Works until it is dropped, also when it has
+    /// ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        const TICKS_PER_S: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Fields 14 and 15 (proc(5)); what stands before the last parenthesis is pid and name.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<f64>().ok()).context("no CPU time");
+        Ok(Duration::from_secs_f64((ticks(11)? + ticks(12)?) / TICKS_PER_S))
     }
 }
 

@@ -13,13 +13,14 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    Bench,
+    Bench, WarmMemory,
+    cells::Cell,
     guest::{Console, Move, Workload},
     process::{Process, free_port},
 };
 
 const BEATS: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Bytes per second that no link here reaches.
 const UNLIMITED: u64 = 100_000_000_000;
 
@@ -56,25 +57,52 @@ pub fn memory(bench: &Bench, work: &Workload) -> Result<f64> {
     process.rss_beyond_guest_kib(work.memory_mib)
 }
 
-/// One migration; `multifd` is the number of channels.
-pub fn migrate(bench: &Bench, work: &Workload, budget: Duration, multifd: Option<u8>) -> Result<Move> {
+/// What a contestant adds to plain pre-copy.
+#[derive(Clone, Copy)]
+pub struct Extras {
+    /// Number of channels.
+    pub multifd: Option<u8>,
+    /// Compression of what goes over them.
+    pub zstd: bool,
+    pub xbzrle: bool,
+    pub auto_converge: bool,
+}
+
+impl Extras {
+    pub const NONE: Self = Self { multifd: None, zstd: false, xbzrle: false, auto_converge: false };
+
+    fn capabilities(self) -> Vec<&'static str> {
+        let asked = [
+            ("multifd", self.multifd.is_some()),
+            ("xbzrle", self.xbzrle),
+            ("auto-converge", self.auto_converge),
+        ];
+        asked.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
+    }
+}
+
+/// One migration.
+pub fn migrate(bench: &Bench, cell: &Cell, warm: WarmMemory, extras: Extras) -> Result<Move> {
+    let work = &cell.work;
     let uri = format!("tcp:127.0.0.1:{}", free_port()?);
-    let (_target, out) = Process::start(command(bench, work, "target.qmp").args(["-incoming", "defer"]))?;
+    let (target, out) = Process::start(command(bench, work, "target.qmp").args(["-incoming", "defer"]))?;
     let to = Console::of(out);
-    let (_source, out) = Process::start(&mut command(bench, work, "source.qmp"))?;
+    let (source, out) = Process::start(&mut command(bench, work, "source.qmp"))?;
     let from = Console::of(out);
     from.ready()?;
-    from.beats(BEATS)?;
-    let mut target = Qmp::connect(&bench.dir.join("target.qmp"))?;
-    let mut source = Qmp::connect(&bench.dir.join("source.qmp"))?;
-    for qmp in [&mut target, &mut source] {
-        qmp.set_up(budget, multifd)?;
+    let mut target_qmp = Qmp::connect(&bench.dir.join("target.qmp"))?;
+    let mut source_qmp = Qmp::connect(&bench.dir.join("source.qmp"))?;
+    for qmp in [&mut target_qmp, &mut source_qmp] {
+        qmp.set_up(cell, extras)?;
     }
-    target.execute("migrate-incoming", &json!({ "uri": uri }))?;
-    source.execute("migrate", &json!({ "uri": uri }))?;
+    let before = from.at_work(BEATS)?;
+    drop(warm);
+    let cpu = source.cpu()? + target.cpu()?;
+    target_qmp.execute("migrate-incoming", &json!({ "uri": uri }))?;
+    source_qmp.execute("migrate", &json!({ "uri": uri }))?;
     let began = Instant::now();
     let info = loop {
-        let info = source.execute("query-migrate", &json!({}))?;
+        let info = source_qmp.execute("query-migrate", &json!({}))?;
         match info["status"].as_str() {
             Some("completed") => break info,
             Some("failed" | "cancelled") => bail!("QEMU: {info}"),
@@ -82,14 +110,16 @@ pub fn migrate(bench: &Bench, work: &Workload, budget: Duration, multifd: Option
         }
         sleep(Duration::from_millis(5));
     };
+    let cpu = (source.cpu()? + target.cpu()?).saturating_sub(cpu);
     let ms = |name: &str| {
         info[name].as_u64().map(Duration::from_millis).with_context(|| format!("no {name}: {info}"))
     };
     Ok(Move {
         total: ms("total-time")?,
         downtime: ms("downtime")?,
-        gap: to.longest_gap(BEATS)?,
         wire_bytes: info["ram"]["transferred"].as_f64().context("ram.transferred")?,
+        cpu,
+        seen: to.seen(before, &from, BEATS)?,
     })
 }
 
@@ -112,13 +142,21 @@ impl Qmp {
         Ok(qmp)
     }
 
-    fn set_up(&mut self, budget: Duration, multifd: Option<u8>) -> Result<()> {
-        let limit = json!({ "max-bandwidth": UNLIMITED, "downtime-limit": budget.as_millis() as u64 });
+    fn set_up(&mut self, cell: &Cell, extras: Extras) -> Result<()> {
+        let limit = json!({
+            "max-bandwidth": cell.cap.unwrap_or(UNLIMITED),
+            "downtime-limit": cell.budget.as_millis() as u64
+        });
         self.execute("migrate-set-parameters", &limit)?;
-        if let Some(channels) = multifd {
-            let on = json!({ "capabilities": [{ "capability": "multifd", "state": true }] });
+        for capability in extras.capabilities() {
+            let on = json!({ "capabilities": [{ "capability": capability, "state": true }] });
             self.execute("migrate-set-capabilities", &on)?;
+        }
+        if let Some(channels) = extras.multifd {
             self.execute("migrate-set-parameters", &json!({ "multifd-channels": channels }))?;
+        }
+        if extras.zstd {
+            self.execute("migrate-set-parameters", &json!({ "multifd-compression": "zstd" }))?;
         }
         Ok(())
     }

@@ -4,10 +4,13 @@
 //! `linux-journey KERNEL INITRD CPUS[,CPUS…]`, with `GODWIT_BIN` naming the program under test. Prints a line for each
 //! guest that came through; ends with a panic at the first harm.
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    time::{Duration, Instant},
+};
 
 use godwit_tests::{
-    linux::{Unharmed, judge},
+    linux::{Harm, Unharmed, all_at_work, judge},
     relay::{Relay, Words},
     site::{Listen, Site},
     stream::{Line, Stream},
@@ -18,9 +21,14 @@ use godwit_tests::{
 const BOOT: Duration = Duration::from_secs(90);
 /// How long the guest may take to end after its power button was pressed.
 const POWER_OFF: Duration = Duration::from_secs(60);
-/// Heartbeats before the move and after it.
+/// Heartbeats before the move and after it, at least.
 const BEATS: usize = 4;
-const CMDLINE: &str = "console=ttyS0 quiet panic=-1 godwit.mem=16M godwit.rate=500 godwit.heartbeat=0.5";
+/// How long a guest that is short of CPU time may take to show that all of it is at work.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the kernel says of a stall that the emulator makes would fall into the middle of a heartbeat, which judges the
+/// stall itself.
+const CMDLINE: &str = "console=ttyS0 quiet panic=-1 rcupdate.rcu_cpu_stall_suppress=1 godwit.mem=16M \
+    godwit.rate=500 godwit.heartbeat=0.5";
 
 /// How a guest is moved.
 struct How {
@@ -49,13 +57,33 @@ fn main() {
     ended_by_itself(&site, &["--kernel", kernel, "--initrd", initrd, "--memory", "192M"]);
 }
 
+/// Shows what was heard where the journey fails: what a guest that died has said tells why, and so do its VMM's words.
+struct ShownOnFailure {
+    what: &'static str,
+    heard: Stream,
+}
+
+impl Drop for ShownOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}:\n{}", self.what, self.heard.text());
+        }
+    }
+}
+
 /// A guest that moves while it works, is typed to, and ends by its power button.
 fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
     let mut source = site.run(&[machine, &["--cmdline", CMDLINE]].concat());
+    let _words = ShownOnFailure { what: "the source's words", heard: source.program.err.clone() };
+    let _console = ShownOnFailure { what: "the source's console", heard: source.program.out.clone() };
     let ready = format!("linux: READY cpus={cpus} ");
     source.program.out.wait_for(&ready, BOOT);
     source.program.out.wait_for("linux: hwrng=virtio_rng.0 bytes=16", BOOT);
     source.wait_beats(BEATS);
+    let cpu_count = cpus.parse().expect("CPUS are numbers");
+    patiently(&source, |lines| {
+        all_at_work(lines, cpu_count).then_some(()).ok_or("its CPUs are not all at work")
+    });
     let mut target = site.receive(Listen::Tcp, &[]);
     let address = target.address();
     // The target's `Ready` is what a guest that stands still waits for.
@@ -70,7 +98,7 @@ fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
     target.program.out.wait_for("linux: input hello", POWER_OFF);
     let down = report.downtime_s.total;
     assert!(down >= how.standstill.as_secs_f64(), "the wire was to make it stand still: {report:#?}");
-    let unharmed = judged(&[&source, &target], before, cpus);
+    let unharmed = judged(&source, &target, before, cpu_count);
     assert_eq!(target.ask(&["shutdown", "--power-button"]).status, 0);
     target.program.out.wait_for("linux: POWER BUTTON", POWER_OFF);
     let ended = target.program.end(POWER_OFF);
@@ -88,14 +116,30 @@ fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
     println!("  clock {:.3} s late before and {:.3} s after", unharmed.late_s.0, unharmed.late_s.1);
 }
 
-fn judged(processes: &[&Vmm], before: usize, cpus: &str) -> Unharmed {
-    let console: Vec<Stream> = processes.iter().map(|vmm| vmm.program.out.clone()).collect();
-    let lines: Vec<Line> = Stream::joined(&console);
-    let cpus = cpus.parse().expect("CPUS are numbers");
-    judge(&lines, before, cpus).unwrap_or_else(|harm| {
+fn judged(source: &Vmm, target: &Vmm, before: usize, cpus: u64) -> Unharmed {
+    let all = || Stream::joined(&[source.program.out.clone(), target.program.out.clone()]);
+    let shown = |harm: Harm| {
+        let lines = all();
         let text: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
-        panic!("{harm}\n{}", text.join("\n"))
+        format!("{harm}\n{}", text.join("\n"))
+    };
+    patiently(target, |_| match judge(&all(), before, cpus) {
+        Err(harm @ Harm::Done(_)) => panic!("{}", shown(harm)),
+        Err(harm @ Harm::NotYet(_)) => Err(shown(harm)),
+        Ok(unharmed) => Ok(unharmed),
     })
+}
+
+/// Judges what `vmm`'s guest has said, again with every heartbeat, until it is good or patience is at its end.
+fn patiently<T, E: std::fmt::Display>(vmm: &Vmm, verdict: impl Fn(&[Line]) -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match verdict(&Stream::joined(std::slice::from_ref(&vmm.program.out))) {
+            Ok(good) => return good,
+            Err(why) => assert!(Instant::now() < deadline, "after {PATIENCE:?}: {why}"),
+        }
+        vmm.wait_more_beats(1);
+    }
 }
 
 /// A guest that powers itself off ends its process with 0.

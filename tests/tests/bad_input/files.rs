@@ -78,3 +78,13 @@ fn a_command_line_that_is_too_long() {
     let ended = run(&["run", "--kernel", "builtin:load", "--memory", "64M", "--cmdline", &long]);
     has(ended.sentence(), &["10000 bytes", "--cmdline"]);
 }
+
+#[test]
+fn a_state_directory_that_is_not_there_or_has_nothing_open() {
+    let site = Site::open();
+    let missing = text(&site.file("missing"));
+    let resolve = |dir: &str| run(&["resolve", "--state-dir", dir, "--keep"]);
+    has(resolve(&missing).sentence(), &["there is no state directory", &missing]);
+    assert!(!site.file("missing").exists(), "looking makes nothing");
+    has(resolve(&text(&site.file(""))).sentence(), &["there is nothing to resolve in"]);
+}

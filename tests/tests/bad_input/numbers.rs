@@ -61,12 +61,22 @@ fn words_that_cannot_be() {
 }
 
 #[test]
-fn a_preset_or_a_number_of_lanes_that_there_is_not_leaves_the_guest_alone() {
+fn a_scheme_or_a_number_of_lanes_that_there_is_not_leaves_the_guest_alone() {
     let _turn = alone();
     let site = Site::open();
     let vmm = site.boot("memory=4M", &["--memory", "64M"]);
     let said = vmm.migrate("tcp:127.0.0.1:1", &["--preset", "warp"]);
     has(said.ended.sentence(), &["no preset 'warp'", "precopy, clark2005"]);
+    let wrong: [(&[&str], &[&str]); 5] = [
+        (&["--preset", "multistage,history=9"], &["'history' of 'threshold+history' is '9'", "2 to 8"]),
+        (&["--preset", "multistage,mystery=3"], &["has a parameter 'mystery'"]),
+        (&["--select", "everything"], &["'select' has no part 'everything'", "time-series"]),
+        (&["--stop", "xen,copies=-1"], &["'copies' of 'xen' is '-1'", "0 to 1000"]),
+        (&["--order", "address,address"], &["'order' takes one part"]),
+    ];
+    for (flags, words) in wrong {
+        has(vmm.migrate("tcp:127.0.0.1:1", flags).ended.sentence(), words);
+    }
     for lanes in ["0", "17"] {
         let said = vmm.migrate("tcp:127.0.0.1:1", &["--lanes", lanes]);
         has(said.ended.sentence(), &[&format!("{lanes} lanes cannot be"), "1 to 16"]);

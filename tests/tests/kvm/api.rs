@@ -63,6 +63,8 @@ fn what_cannot_be_served_is_said_with_the_right_status() {
         ("PUT", send, &to(", \"connections\": 17"), 400, vec!["17 lanes cannot be"]),
         ("PUT", send, &to(", \"connections\": \"2\""), 400, vec!["connections"]),
         ("PUT", send, &to(", \"preset\": \"warp\""), 400, vec!["no preset 'warp'", "precopy, clark2005"]),
+        ("PUT", send, &to(", \"stop\": \"xen,few=-1\""), 400, vec!["'few' of 'xen' is '-1'"]),
+        ("PUT", send, &to(", \"select\": 5"), 400, vec!["'select'", "in quotes"]),
         (
             "PUT",
             send,
@@ -93,7 +95,7 @@ fn what_cannot_be_served_is_said_with_the_right_status() {
         has(&response.sentences(), &words);
     }
     has(&request(&vmm.api, "GET", "vm.pause", "").header, &["PUT"]);
-    let long = put(&vmm.api, send, &format!("\"{}\"", "x".repeat(100 << 10)));
+    let long = put(&vmm.api, send, &format!("\"{}\"", "x".repeat(200 << 10)));
     assert_eq!(long.status, 413, "{long:?}");
     assert_eq!(raw(&vmm.api, b"BREW pot HTCPCP/1.0\r\n\r\n").status, 400);
     // After all that the guest has not noticed a thing.

@@ -50,7 +50,8 @@ fn a_migration_that_goes_on_after_the_wire_stood_still_completes() {
     source.wait_more_beats(2);
     relay.release();
     let report = Migration::end(&mut migration).completed();
-    assert!(report.rounds[0].sent_pages > 16_384, "{report:#?}");
+    // Pages written again while the wire stood still may have waited for a later round.
+    assert!(report.pages.sent - report.pages.duplicate > 16_384, "{report:#?}");
     target.wait_beats(3);
 }
 
@@ -110,9 +111,12 @@ fn target_ended_by_its_user_in_the_middle_of_a_round() {
     let (source, mut target) = (boot(&site), site.receive(Listen::Tcp, &[]));
     let (mut migration, _relay) = stuck(&source, &target, "1");
     assert_eq!(target.ask(&["shutdown"]).status, 0);
-    has(Migration::end(&mut migration).failed(Outcome::Failed), &["cancelled at the target"]);
+    has(
+        Migration::end(&mut migration).failed(Outcome::Failed),
+        &["the target gave up: given up because the process ends: it was asked to shut down"],
+    );
     assert_eq!(target.end().status, 0);
-    goes_on_and_moves(&site, source, "cancelled at the target");
+    goes_on_and_moves(&site, source, "given up because the process ends");
 }
 
 #[test]

@@ -5,3 +5,7 @@ mod api;
 mod boot;
 mod failures;
 mod moves;
+mod network;
+mod recovery;
+mod tls;
+mod traces;

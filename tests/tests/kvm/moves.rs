@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use godwit_migration::report::Report;
+use godwit_migration::{preset::PRESETS, report::Report};
 use godwit_tests::{
     journey::Journey,
     program::alone,
@@ -49,7 +49,7 @@ fn one_move(lanes: u8, cpus: &str, rate: u32) {
     let mut journey = Journey::begin(boot(&site, cpus, rate, &[]));
     let report = journey.hop(&site, Listen::Tcp, &["--lanes", &lanes.to_string()]);
     adds_up(report, lanes);
-    assert_eq!((report.preset.as_str(), report.tracking.as_str()), ("precopy", "kvm-log"));
+    assert_eq!((report.preset.as_str(), report.tracking.as_str()), ("auto", "kvm-log"));
     let verdict = journey.verdict(STANDSTILL);
     assert!(rate == 0 || verdict.last().pages > 1000, "{verdict:?}");
 }
@@ -95,7 +95,22 @@ fn dirtying_2_cpus_2_lanes() {
 }
 
 #[test]
-fn every_preset_moves_a_guest_with_either_way_of_finding_dirty_pages() {
+fn every_preset_moves_a_guest() {
+    let _turn = alone();
+    let site = Site::open();
+    let mut journey = Journey::begin(boot(&site, "2", 5000, &[]));
+    // With the tracking of the process where it arrived before.
+    for (preset, dirty) in PRESETS.iter().zip(["ring", "log"].into_iter().cycle()) {
+        let target = site.receive(Listen::Unix, &["--dirty", dirty]);
+        let report = journey.hop_to(target, &["--preset", preset.name]);
+        assert_eq!(report.preset, preset.name);
+        assert!(report.stop_reason.is_some(), "{report:#?}");
+    }
+    journey.verdict(STANDSTILL);
+}
+
+#[test]
+fn a_guest_moves_with_either_way_of_finding_dirty_pages() {
     let _turn = alone();
     let site = Site::open();
     for preset in ["precopy", "clark2005"] {

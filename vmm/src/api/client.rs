@@ -21,6 +21,8 @@ use super::ROOT;
 
 /// Largest answer taken: a report of many thousand rounds fits.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Largest file taken: a dirty trace that does not compress.
+const MAX_FILE_BYTES: usize = 512 << 20;
 /// How long a process may take to answer what it should answer at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -92,12 +94,34 @@ impl Client {
         self.soon(name, self.request(Method::PUT, name, None)).await
     }
 
+    /// Asks for something to be done at once, with `body`.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn put_with(&self, name: &'static str, body: &Value) -> Result<Value, ClientError> {
+        self.soon(name, self.request(Method::PUT, name, Some(body))).await
+    }
+
     /// Asks for something that takes as long as it takes, such as a migration.
     ///
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn put_and_wait(&self, name: &'static str, body: &Value) -> Result<Value, ClientError> {
         self.request(Method::PUT, name, Some(body)).await
+    }
+
+    /// Asks for a file that takes as long as it takes, such as a dirty trace.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn put_for_file(&self, name: &'static str, body: &Value) -> Result<Vec<u8>, ClientError> {
+        let (status, bytes) = self.exchange(Method::PUT, name, Some(body), MAX_FILE_BYTES).await?;
+        if status.is_success() {
+            return Ok(bytes.into());
+        }
+        // What a refusal says is JSON; where it is not, its status says enough.
+        let document = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Err(ClientError::Refused { status, sentences: sentences(status, &document) })
     }
 
     async fn soon(
@@ -116,6 +140,26 @@ impl Client {
         name: &'static str,
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
+        let (status, body) = self.exchange(method, name, body, MAX_ANSWER_BYTES).await?;
+        let document = if body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&body)
+                .map_err(|e| self.no_answer(name, format!("its answer is not JSON: {e}")))?
+        };
+        if status.is_success() {
+            return Ok(document);
+        }
+        Err(ClientError::Refused { status, sentences: sentences(status, &document) })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        name: &'static str,
+        body: Option<&Value>,
+        most_bytes: usize,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|e| self.unreachable(e))?;
         let no_answer = |e: hyper::Error| self.no_answer(name, because(&e));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
@@ -130,21 +174,12 @@ impl Client {
             .map_err(|e| self.no_answer(name, e.to_string()))?;
         let response = sender.send_request(request).await.map_err(no_answer)?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+        let body = Limited::new(response.into_body(), most_bytes)
             .collect()
             .await
             .map_err(|e| self.no_answer(name, e.to_string()))?
             .to_bytes();
-        let document = if body.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&body)
-                .map_err(|e| self.no_answer(name, format!("its answer is not JSON: {e}")))?
-        };
-        if status.is_success() {
-            return Ok(document);
-        }
-        Err(ClientError::Refused { status, sentences: sentences(status, &document) })
+        Ok((status, body))
     }
 
     fn unreachable(&self, source: io::Error) -> ClientError {

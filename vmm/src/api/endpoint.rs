@@ -3,8 +3,8 @@
 use hyper::{Method, StatusCode};
 
 use super::{
-    Refusal,
-    migration::{ReceiveMigration, SendMigration},
+    CancelMigration, DirtyTrace, Refusal, Resize, ResizeDisk, Resolve,
+    migration::{ReceiveMigration, SendMigration, SetBandwidth},
 };
 
 /// Where all endpoints live.
@@ -28,13 +28,25 @@ pub enum Call {
     /// `vm.power-button`: ask the guest to shut down.
     PowerButton,
     /// `vm.send-migration`: move the guest; answered when it has moved or failed.
-    Send(SendMigration),
+    Send(Box<SendMigration>),
     /// `vm.receive-migration`: take a guest; answered when it runs here or failed.
     Receive(ReceiveMigration),
     /// `vm.cancel-migration`: give the migration under way up.
-    Cancel,
+    Cancel(CancelMigration),
+    /// `vm.migration-bandwidth`: another cap for the migration under way.
+    Bandwidth(SetBandwidth),
     /// `vm.migration-progress`: how far the migration under way is.
     Progress,
+    /// `vm.counters`: what the devices count.
+    Counters,
+    /// `vm.resize`: another size of the balloon.
+    Resize(Resize),
+    /// `vm.resize-disk`: another size of a disk.
+    ResizeDisk(ResizeDisk),
+    /// `vm.resolve-migration`: decide about a guest of which this side does not know what became of it.
+    Resolve(Resolve),
+    /// `vm.dirty-trace`: record which pages the guest writes; answered with a trace file.
+    Record(DirtyTrace),
 }
 
 /// How a body becomes a [`Call`].
@@ -60,7 +72,7 @@ impl Endpoint {
 }
 
 /// All endpoints.
-pub static ENDPOINTS: [Endpoint; 11] = [
+pub static ENDPOINTS: [Endpoint; 17] = [
     Endpoint { name: "vmm.ping", method: Method::GET, parse: |e, b| plain(e, b, Call::Ping) },
     Endpoint { name: "vmm.shutdown", method: Method::PUT, parse: |e, b| plain(e, b, Call::EndProcess) },
     Endpoint { name: "vm.info", method: Method::GET, parse: |e, b| plain(e, b, Call::Info) },
@@ -71,18 +83,48 @@ pub static ENDPOINTS: [Endpoint; 11] = [
     Endpoint {
         name: "vm.send-migration",
         method: Method::PUT,
-        parse: |e, b| SendMigration::parse(e.name, b).map(Call::Send),
+        parse: |e, b| SendMigration::parse(e.name, b).map(|request| Call::Send(Box::new(request))),
     },
     Endpoint {
         name: "vm.receive-migration",
         method: Method::PUT,
         parse: |e, b| ReceiveMigration::parse(e.name, b).map(Call::Receive),
     },
-    Endpoint { name: "vm.cancel-migration", method: Method::PUT, parse: |e, b| plain(e, b, Call::Cancel) },
+    Endpoint {
+        name: "vm.cancel-migration",
+        method: Method::PUT,
+        parse: |e, b| CancelMigration::parse(e.name, b).map(Call::Cancel),
+    },
+    Endpoint {
+        name: "vm.migration-bandwidth",
+        method: Method::PUT,
+        parse: |e, b| SetBandwidth::parse(e.name, b).map(Call::Bandwidth),
+    },
     Endpoint {
         name: "vm.migration-progress",
         method: Method::GET,
         parse: |e, b| plain(e, b, Call::Progress),
+    },
+    Endpoint { name: "vm.counters", method: Method::GET, parse: |e, b| plain(e, b, Call::Counters) },
+    Endpoint {
+        name: "vm.resize",
+        method: Method::PUT,
+        parse: |e, b| Resize::parse(e.name, b).map(Call::Resize),
+    },
+    Endpoint {
+        name: "vm.resize-disk",
+        method: Method::PUT,
+        parse: |e, b| ResizeDisk::parse(e.name, b).map(Call::ResizeDisk),
+    },
+    Endpoint {
+        name: "vm.resolve-migration",
+        method: Method::PUT,
+        parse: |e, b| Resolve::parse(e.name, b).map(Call::Resolve),
+    },
+    Endpoint {
+        name: "vm.dirty-trace",
+        method: Method::PUT,
+        parse: |e, b| DirtyTrace::parse(e.name, b).map(Call::Record),
     },
 ];
 

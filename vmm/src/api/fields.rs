@@ -61,6 +61,25 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::optional`], for what must not be shown: the error does not say what the field holds.
+    ///
+    /// # Errors
+    /// 400 naming the field and what it may hold.
+    pub fn secret<T: DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<Option<T>, Refusal> {
+        match self.values.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => serde_json::from_value(value).map(Some).map_err(|_| {
+                Refusal::bad_request(format!("the field '{name}' of {} must be {what}", self.endpoint))
+            }),
+        }
+    }
+
+    /// Whether `name` is there, null included.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
     /// The value of `name`, which must be there.
     ///
     /// # Errors

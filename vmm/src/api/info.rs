@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::DeviceSet;
+
 /// `VmmPingResponse`: which VMM this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
@@ -39,6 +41,22 @@ pub struct VmInfo {
     pub state: VmState,
     /// Guest memory in bytes.
     pub memory_actual_size: u64,
+    /// A migration that waits for a person: godwit's own field.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub migration: Option<Unsettled>,
+}
+
+/// A migration of which this side cannot know what became of it, or will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// `unknown` at a source that was not answered; `waiting` at a target that was not told.
+    pub outcome: String,
+    /// Name of the migration, in hexadecimal digits.
+    pub session: String,
+    /// The other side.
+    pub peer: String,
+    /// What is known, for a person.
+    pub known: String,
 }
 
 /// `VmConfig`.
@@ -52,6 +70,9 @@ pub struct VmConfig {
     pub payload: Payload,
     /// The console.
     pub serial: Serial,
+    /// The other devices: `disks` and so on.
+    #[serde(flatten)]
+    pub devices: DeviceSet,
 }
 
 /// `CpusConfig`.

@@ -19,10 +19,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::{Call, ENDPOINTS, ROOT, Refusal, endpoint::route};
+use super::{Call, ENDPOINTS, ROOT, Refusal, endpoint::route, security::MAX_TLS_BYTES};
 
-/// Most bytes of a request's body.
-pub const MAX_BODY_BYTES: usize = 64 << 10;
+/// Most bytes of a request's body: certificates and whatever else a request can name.
+pub const MAX_BODY_BYTES: usize = MAX_TLS_BYTES + (64 << 10);
+/// Most bytes that wait to be parsed, a request's header among them.
+const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// How far a longer body is read, and thrown away, before the connection is closed.
 const MAX_DISCARDED_BYTES: usize = 16 * MAX_BODY_BYTES;
 /// Most connections at a time; further ones wait in the kernel's queue.
@@ -41,6 +43,8 @@ pub enum Answer {
     Done,
     /// A document: 200.
     Document(serde_json::Value),
+    /// A file: 200.
+    Bytes(Vec<u8>),
 }
 
 /// Who does what clients ask for.
@@ -102,7 +106,7 @@ async fn connection(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .max_buf_size(MAX_BODY_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
         // Cloud Hypervisor's client looks for "Content-Length", in this case of letters.
         .title_case_headers(true)
         .serve_connection(
@@ -136,16 +140,18 @@ async fn respond(request: Request<Incoming>, service: &impl Service) -> Response
         },
         Err(refusal) => Err(refusal),
     };
-    let (status, body) = match answer {
-        Ok(Answer::Done) => (StatusCode::NO_CONTENT, Vec::new()),
-        Ok(Answer::Document(document)) => (StatusCode::OK, document.to_string().into_bytes()),
-        Err(refusal) => (refusal.status, refusal.body()),
+    const JSON: &str = "application/json";
+    let (status, content, body) = match answer {
+        Ok(Answer::Done) => (StatusCode::NO_CONTENT, JSON, Vec::new()),
+        Ok(Answer::Document(document)) => (StatusCode::OK, JSON, document.to_string().into_bytes()),
+        Ok(Answer::Bytes(bytes)) => (StatusCode::OK, "application/octet-stream", bytes),
+        Err(refusal) => (refusal.status, JSON, refusal.body()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("godwit API"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
     if status == StatusCode::METHOD_NOT_ALLOWED
         && let Some(method) = allowed.and_then(|e| HeaderValue::from_str(e.method.as_str()).ok())
     {

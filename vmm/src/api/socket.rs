@@ -10,6 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Clients that may wait to be taken in.
+const BACKLOG: i32 = 128;
+
 /// Why the socket cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -50,17 +55,32 @@ impl ApiSocket {
     /// # Errors
     /// Where somebody listens there, something else is there, or the host refuses.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        Self::bind_for(path, None, None)
+    }
+
+    /// [`Self::bind`], for the user and group that the process is about to become. The file has its mode and owner
+    /// before anybody can connect: it listens last.
+    ///
+    /// # Errors
+    /// As for `bind`.
+    pub fn bind_for(path: &Path, uid: Option<u32>, gid: Option<u32>) -> Result<Self, SocketError> {
         let unusable = |source| SocketError::Unusable { path: path.into(), source };
         clear_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(|e| match e.kind() {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(unusable)?;
+        let address = SockAddr::unix(path).map_err(unusable)?;
+        socket.bind(&address).map_err(|e| match e.kind() {
             ErrorKind::AddrInUse => SocketError::InUse(path.into()),
             _ => unusable(e),
         })?;
         let made = fs::symlink_metadata(path).map_err(unusable)?;
         let file = SocketFile { path: path.into(), identity: (made.dev(), made.ino()) };
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(unusable)?;
-        listener.set_nonblocking(true).map_err(unusable)?;
-        Ok(Self { listener, file })
+        if uid.is_some() || gid.is_some() {
+            std::os::unix::fs::chown(path, uid, gid).map_err(unusable)?;
+        }
+        socket.listen(BACKLOG).map_err(unusable)?;
+        socket.set_nonblocking(true).map_err(unusable)?;
+        Ok(Self { listener: socket.into(), file })
     }
 
     /// The listener (non-blocking) and the guard that removes its file.

@@ -22,6 +22,8 @@ mod bzimage_test;
 #[cfg(test)]
 mod elf_test;
 #[cfg(test)]
+mod fuzz_test;
+#[cfg(test)]
 mod hand_over_test;
 #[cfg(test)]
 mod image_test;

@@ -1,12 +1,15 @@
-//! The subcommands that ask a process for one thing: cancel, info, pause, resume, shutdown.
+//! The subcommands that ask a process for one thing: cancel, limit, info, pause, resume, shutdown.
 
 use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{exit_status, units::show_bytes};
-use crate::api::{Client, VmInfo};
+use super::{
+    exit_status,
+    units::{Cap, parse_cap, show_bytes},
+};
+use crate::api::{Client, SetBandwidth, VmInfo};
 
 /// Give up the migration that a process is doing; the guest goes on where it is.
 #[derive(Debug, Args)]
@@ -21,6 +24,30 @@ impl Cancel {
     /// Asks for the cancellation; it has been taken in when this returns.
     pub async fn execute(self) -> anyhow::Result<u8> {
         put(&self.api, "vm.cancel-migration").await
+    }
+}
+
+/// Change the bandwidth cap of the migration that a process is doing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  godwit limit --api /tmp/a.sock --bandwidth 50MB/s
+  godwit limit --api /tmp/a.sock --bandwidth none")]
+pub struct Limit {
+    /// The API socket of the source
+    #[arg(long, value_name = "PATH")]
+    api: PathBuf,
+    /// All lanes together take no more than this from now on, such as 50MB/s; none for as fast as it goes
+    #[arg(long, value_name = "RATE", value_parser = parse_cap)]
+    bandwidth: Cap,
+}
+
+impl Limit {
+    /// Sets the cap; it holds when this returns.
+    pub async fn execute(self) -> anyhow::Result<u8> {
+        let request = SetBandwidth { bandwidth: self.bandwidth.0 };
+        Client::new(&self.api).put_with("vm.migration-bandwidth", &request.body()).await?;
+        Ok(exit_status::OK)
     }
 }
 
@@ -104,11 +131,24 @@ impl Info {
         writeln!(out, "memory   {}", show_bytes(info.memory_actual_size as f64))?;
         writeln!(out, "vCPUs    {}", info.config.cpus.boot_vcpus)?;
         writeln!(out, "kernel   {}", payload.kernel.as_deref().unwrap_or("(came from another process)"))?;
+        for (number, disk) in info.config.devices.disks.iter().enumerate() {
+            writeln!(
+                out,
+                "disk{number}    {}{}",
+                disk.path.display(),
+                if disk.readonly { " (readonly)" } else { "" }
+            )?;
+        }
         if let Some(cmdline) = &payload.cmdline {
             writeln!(out, "cmdline  {cmdline}")?;
         }
         if let Some(initrd) = &payload.initramfs {
             writeln!(out, "initrd   {}", initrd.display())?;
+        }
+        if let Some(migration) = &info.migration {
+            writeln!(out, "outcome  {}", migration.outcome)?;
+            writeln!(out, "peer     {}", migration.peer)?;
+            writeln!(out, "known    {}", migration.known)?;
         }
         Ok(exit_status::OK)
     }

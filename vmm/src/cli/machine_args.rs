@@ -1,8 +1,14 @@
 //! The flags that say what a machine is: kernel, console, dirty tracking.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
-use crate::{DirtyKind, SerialConfig, boot::Kernel};
+use crate::{
+    DirtyKind, SerialConfig,
+    boot::Kernel,
+    sandbox::{Mode, Sandbox},
+};
 
 /// What `--kernel` takes for the embedded guest.
 pub const BUILTIN_LOAD: &str = "builtin:load";
@@ -35,6 +41,55 @@ pub struct ConsoleArgs {
     /// How pages that the guest writes during a migration are found
     #[arg(long, value_enum, default_value_t = Dirty::Log)]
     pub dirty: Dirty,
+}
+
+/// How much of the sandbox there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SandboxMode {
+    /// All of it.
+    On,
+    /// A system call outside the list is told in the kernel's log, and goes on.
+    Log,
+    /// No system call or file is confined.
+    Off,
+}
+
+/// The flags that say what the process gives up.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// Confine the process to the system calls and files that it needs
+    #[arg(long, value_enum, default_value_t = SandboxMode::On)]
+    pub sandbox: SandboxMode,
+    /// Become this user before anything is read; it needs /dev/kvm and the files that are named
+    #[arg(long, value_name = "ID")]
+    pub uid: Option<u32>,
+    /// Become this group, and give up all others
+    #[arg(long, value_name = "ID")]
+    pub gid: Option<u32>,
+    /// Let a core dump be written, with the guest's memory in it
+    #[arg(long)]
+    pub dump_guest_memory: bool,
+    /// Let requests of the API name what is in this folder: certificates (tls_dir) and sockets (unix:PATH); may be
+    /// repeated
+    #[arg(long, value_name = "DIR", requires = "api")]
+    pub api_dir: Vec<PathBuf>,
+}
+
+impl From<SandboxArgs> for Sandbox {
+    fn from(args: SandboxArgs) -> Self {
+        let mode = match args.sandbox {
+            SandboxMode::On => Mode::On,
+            SandboxMode::Log => Mode::Log,
+            SandboxMode::Off => Mode::Off,
+        };
+        Self {
+            mode,
+            uid: args.uid,
+            gid: args.gid,
+            dump_guest_memory: args.dump_guest_memory,
+            api_dirs: args.api_dir,
+        }
+    }
 }
 
 /// `--kernel`: `builtin:load`, or a file.

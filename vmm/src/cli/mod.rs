@@ -3,9 +3,14 @@
 //! `run` and `receive` are VMM processes (neighbour `control`); `demo` starts two of them; the others are clients of
 //! a process's API (neighbour `api`). An error is printed once, here, with its causes.
 
+mod certs;
 mod client_commands;
 mod demo;
+mod device_args;
 pub mod exit_status;
+#[cfg(test)]
+mod fuzz_test;
+mod lab;
 mod logging;
 mod machine_args;
 #[cfg(test)]
@@ -13,15 +18,26 @@ mod machine_args_test;
 mod migrate;
 #[cfg(test)]
 mod migrate_test;
+mod predict;
 mod presets;
+#[cfg(test)]
+mod presets_test;
 mod progress;
 #[cfg(test)]
 mod progress_test;
 mod receive;
+mod report_html;
+#[cfg(test)]
+mod report_html_test;
 mod report_text;
 #[cfg(test)]
 mod report_text_test;
+mod resize;
+mod resize_disk;
+mod resolve;
 mod run;
+mod security_args;
+mod trace;
 mod units;
 #[cfg(test)]
 mod units_test;
@@ -64,12 +80,21 @@ enum Command {
     Receive(receive::Receive),
     Migrate(migrate::Migrate),
     Cancel(client_commands::Cancel),
+    Limit(client_commands::Limit),
     Info(client_commands::Info),
     Pause(client_commands::Pause),
     Resume(client_commands::Resume),
+    Resize(resize::Resize),
+    ResizeDisk(resize_disk::ResizeDisk),
+    Resolve(resolve::Resolve),
+    Counters(resize::Counters),
     Shutdown(client_commands::Shutdown),
     Demo(demo::Demo),
+    Certs(certs::Certs),
     Presets(presets::Presets),
+    Lab(lab::Lab),
+    Trace(trace::Trace),
+    Predict(Box<predict::Predict>),
 }
 
 /// The program: parses the command line, does it, and says how it went.
@@ -81,12 +106,21 @@ pub fn main() -> ExitCode {
         Command::Receive(receive) => receive.execute(),
         Command::Migrate(migrate) => block_on(migrate.execute()),
         Command::Cancel(cancel) => block_on(cancel.execute()),
+        Command::Limit(limit) => block_on(limit.execute()),
         Command::Info(info) => block_on(info.execute()),
         Command::Pause(pause) => block_on(pause.execute()),
         Command::Resume(resume) => block_on(resume.execute()),
+        Command::Resize(resize) => block_on(resize.execute()),
+        Command::Counters(counters) => block_on(counters.execute()),
+        Command::ResizeDisk(resize) => block_on(resize.execute()),
+        Command::Resolve(resolve) => block_on(resolve.execute()),
         Command::Shutdown(shutdown) => block_on(shutdown.execute()),
         Command::Demo(demo) => block_on(demo.execute()),
+        Command::Certs(certs) => certs.execute(),
         Command::Presets(presets) => presets.execute(),
+        Command::Lab(lab) => lab.execute(),
+        Command::Trace(trace) => block_on(trace.execute()),
+        Command::Predict(predict) => block_on(predict.execute()),
     });
     ExitCode::from(done.unwrap_or_else(|error| {
         notice(chain(&error));
@@ -125,7 +159,9 @@ mod cli_test {
 
     #[test]
     fn every_flag_is_documented() {
-        for command in Cli::command().get_subcommands() {
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().flat_map(|c| std::iter::once(c).chain(c.get_subcommands()));
+        for command in commands {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             for flag in command.get_arguments().filter(|a| a.get_id() != "help") {
                 assert!(flag.get_help().is_some(), "{} {}", command.get_name(), flag.get_id());
@@ -137,7 +173,8 @@ mod cli_test {
     fn every_example_of_the_help_parses() {
         let mut commands = Cli::command();
         commands.build();
-        let helps = commands.get_subcommands().filter_map(|c| c.get_after_help().map(ToString::to_string));
+        let all = commands.get_subcommands().flat_map(|c| std::iter::once(c).chain(c.get_subcommands()));
+        let helps = all.filter_map(|c| c.get_after_help().map(ToString::to_string));
         let texts: Vec<_> = helps.chain([EXAMPLES.to_owned()]).collect();
         let lines: Vec<_> =
             texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  godwit ")).collect();

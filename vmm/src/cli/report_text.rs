@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use godwit_migration::report::{Downtime, Outcome, Report, Round};
+use godwit_migration::{
+    error::Class,
+    report::{Downtime, Outcome, Report, Round, StepTaken},
+};
 
 use super::units::{show_bytes, show_seconds};
 
@@ -22,8 +25,10 @@ pub fn text(report: &Report) -> String {
 }
 
 fn head(out: &mut String, report: &Report) -> std::fmt::Result {
+    let guest_ended = report.error.as_ref().is_some_and(|error| error.class == Class::Guest);
     let outcome = match report.outcome {
         Outcome::Completed => "completed: the guest runs at the target",
+        Outcome::Failed if guest_ended => "failed: the guest ended before it had moved",
         Outcome::Failed => "failed: the guest goes on at the source",
         Outcome::Cancelled => "cancelled: the guest goes on at the source",
         Outcome::Unknown => "unknown: the source is paused and keeps everything, the target may be running",
@@ -31,7 +36,13 @@ fn head(out: &mut String, report: &Report) -> std::fmt::Result {
     let lanes = if report.lanes == 1 { "lane" } else { "lanes" };
     writeln!(out, "migration  {outcome}")?;
     writeln!(out, "how        preset {}, {} {lanes}, {}", report.preset, report.lanes, report.tracking)?;
+    if let Some(cap) = report.bandwidth_cap {
+        writeln!(out, "cap        {}/s", show_bytes(cap as f64))?;
+    }
     writeln!(out, "total      {} (set-up {})", show_seconds(report.total_s), show_seconds(report.setup_s))?;
+    if let Some(predicted) = report.predicted.total_s {
+        writeln!(out, "           predicted {} after the first round", show_seconds(predicted))?;
+    }
     writeln!(out, "downtime   {}", downtime(&report.downtime_s))?;
     if let Some(predicted) = report.predicted.downtime_s {
         writeln!(out, "           predicted {}", show_seconds(predicted))?;
@@ -104,8 +115,26 @@ fn tail(out: &mut String, report: &Report) -> std::fmt::Result {
         show_bytes(report.bytes.wire as f64),
         show_bytes(report.bytes.before_encoding as f64)
     )?;
+    let slowed = &report.guest_slowed;
+    if slowed.vcpu_s > 0.0 {
+        let percent = slowed.share * 100.0;
+        writeln!(
+            out,
+            "slowed     the vCPUs lost {} of their time, {percent:.1}%",
+            show_seconds(slowed.vcpu_s)
+        )?;
+    }
+    for step in &report.steps {
+        writeln!(out, "step       {}", step_line(step))?;
+    }
     let target = report.cpu_s.target.map(|s| format!(", target {}", show_seconds(s))).unwrap_or_default();
     writeln!(out, "CPU        source {}{target}", show_seconds(report.cpu_s.source))
+}
+
+/// A step of the ladder as one line.
+#[must_use]
+pub fn step_line(step: &StepTaken) -> String {
+    format!("after {} and round {}: {}, because {}", show_seconds(step.at_s), step.round, step.what, step.why)
 }
 
 /// A round as one line, for who follows a migration in a pipe.

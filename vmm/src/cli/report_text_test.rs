@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use godwit_migration::report::{Bytes, CpuTime, Downtime, Outcome, Pages, Predicted, Report, Round};
+use godwit_migration::{
+    error::{Class, MigrationError},
+    report::{Bytes, CpuTime, Downtime, GuestSlowed, Outcome, Pages, Predicted, Report, Round, StepTaken},
+};
 
 use super::report_text::{round_line, text};
 
 /// A migration of two rounds.
-fn report() -> Report {
+pub fn report() -> Report {
     let round = |n, dirty_pages, seconds| Round {
         n,
         dirty_pages,
@@ -17,6 +20,7 @@ fn report() -> Report {
         bandwidth: 2e9,
         owed_after: 10,
         throttle: 0.0,
+        by_encoding: BTreeMap::new(),
     };
     Report {
         schema: 1,
@@ -36,10 +40,12 @@ fn report() -> Report {
             handover: 0.001,
         },
         resume_s: 0.001,
+        bandwidth_cap: None,
         rounds: vec![round(1, 65_536, 1.2), round(2, 512, 0.004)],
         pages: Pages {
             total: 131_072,
             untouched: 65_024,
+            free: 0,
             sent: 66_048,
             duplicate: 512,
             zero: 100,
@@ -47,7 +53,9 @@ fn report() -> Report {
         },
         bytes: Bytes { wire: 270_000_000, before_encoding: 270_532_608 },
         cpu_s: CpuTime { source: 0.5, target: Some(0.4) },
-        predicted: Predicted { total_s: None, downtime_s: Some(0.006) },
+        predicted: Predicted { total_s: Some(1.45), downtime_s: Some(0.006) },
+        guest_slowed: GuestSlowed { vcpu_s: 0.5, share: 0.25 },
+        steps: vec![StepTaken { at_s: 1.0, round: 1, what: "it is slowed".into(), why: "it must".into() }],
     }
 }
 
@@ -56,9 +64,12 @@ fn a_completed_migration() {
     let text = text(&report());
     for expected in [
         "completed: the guest runs at the target",
+        "the vCPUs lost 500.00 ms of their time, 25.0%",
+        "after 1.00 s and round 1: it is slowed, because it must",
         "preset precopy, 2 lanes, kvm-log",
         "1.50 s (set-up 12.00 ms)",
         "5.20 ms (pause 1.00 ms, harvest 200 µs, transfer 3.00 ms, hand-over 1.00 ms)",
+        "predicted 1.45 s after the first round",
         "predicted 6.00 ms",
         "66048 of 131072 sent (512 again, 100 of zeros), 65024 never touched",
         "source 500.00 ms, target 400.00 ms",
@@ -73,16 +84,20 @@ fn a_failed_migration_says_where_the_guest_is() {
     let mut report = report();
     report.outcome = Outcome::Failed;
     report.downtime_s = Downtime::default();
-    let text = text(&report);
-    assert!(text.contains("failed: the guest goes on at the source"), "{text}");
-    assert!(text.contains("downtime   none"), "{text}");
+    let said = text(&report);
+    assert!(said.contains("failed: the guest goes on at the source"), "{said}");
+    assert!(said.contains("downtime   none"), "{said}");
+    let reason = "the guest ended before it had moved: the guest powered off".into();
+    report.error = Some(MigrationError { class: Class::Guest, phase: "rounds".into(), round: 1, reason });
+    let said = text(&report);
+    assert!(said.contains("failed: the guest ended") && !said.contains("goes on"), "{said}");
 }
 
 #[test]
 fn of_many_rounds_the_first_and_the_last_are_listed() {
     let mut report = report();
-    let one = report.rounds[0];
-    report.rounds = (1..=100).map(|n| Round { n, ..one }).collect();
+    let one = report.rounds[0].clone();
+    report.rounds = (1..=100).map(|n| Round { n, ..one.clone() }).collect();
     let text = text(&report);
     assert!(text.contains("… 88 more …"), "{text}");
     let listed = |n: u32| text.lines().any(|line| line.starts_with(&format!("           {n:>3} ")));

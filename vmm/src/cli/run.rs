@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    machine_args::{ConsoleArgs, parse_kernel},
+    device_args::DeviceArgs,
+    machine_args::{ConsoleArgs, SandboxArgs, parse_kernel},
     units::parse_size,
 };
 use crate::{MachineConfig, boot::Kernel, control::process};
@@ -21,6 +22,7 @@ Examples:
   godwit run --kernel builtin:load --memory 128M --cmdline 'rate=2000 duration=5'
   godwit run --kernel builtin:load --cpus 2 --serial file=/tmp/log --api /tmp/a.sock
   godwit run --kernel vmlinuz --initrd initramfs.cpio --cmdline console=ttyS0
+  godwit run --kernel vmlinuz --cmdline 'console=ttyS0 root=/dev/vda' --disk path=/srv/a.img --disk path=/srv/b.img,readonly=on
 
 On a terminal, keys go to the guest, Ctrl-C too; Ctrl-A x ends the process.")]
 pub struct Run {
@@ -42,9 +44,17 @@ pub struct Run {
     cpus: u8,
     #[command(flatten)]
     console: ConsoleArgs,
+    #[command(flatten)]
+    devices: DeviceArgs,
+    #[command(flatten)]
+    confined: SandboxArgs,
     /// Serve the API on this Unix socket
     #[arg(long, value_name = "PATH")]
     api: Option<PathBuf>,
+    /// Keep a small durable record of each migration in this directory, this process's own, so that after a crash it is
+    /// known what became of the guest; without it nothing is kept
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
 impl Run {
@@ -58,7 +68,8 @@ impl Run {
             cpus: self.cpus,
             serial: self.console.serial,
             dirty: self.console.dirty.into(),
+            devices: self.devices.into(),
         };
-        Ok(process::run(&config, self.api)?)
+        Ok(process::run(&config, self.api, self.state_dir.as_deref(), self.confined.into())?)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use godwit_transport::{MAX_BYTES_PER_S, MIN_BYTES_PER_S};
+
 /// A size in bytes: a whole number, with K, M, G or T (powers of 1024; `KiB` and `KB` mean the same) or without.
 ///
 /// # Errors
@@ -20,6 +22,52 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is more than 16 EiB"))
 }
+
+/// A rate in bytes per second: a number with KB/s, MB/s or GB/s (powers of 1000), KiB/s, MiB/s or GiB/s (of 1024), or
+/// Kbit/s, Mbit/s or Gbit/s as networks count; `/s` may be left out.
+///
+/// # Errors
+/// A sentence with an example, or with the range.
+pub fn parse_rate(text: &str) -> Result<u64, String> {
+    let wrong =
+        || format!("'{text}' is not a rate; write a number with KB/s, MB/s, GB/s or Gbit/s, such as 125MB/s");
+    let (number, unit) = split(text);
+    let unit = unit.to_ascii_lowercase();
+    let bytes = match unit.strip_suffix("/s").unwrap_or(&unit) {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "kbit" => 125.0,
+        "mbit" => 125e3,
+        "gbit" => 125e6,
+        _ => return Err(wrong()),
+    };
+    let rate = number.parse::<f64>().map_err(|_| wrong())? * bytes;
+    if !(MIN_BYTES_PER_S as f64..=MAX_BYTES_PER_S as f64).contains(&rate) {
+        return Err(format!(
+            "'{text}' cannot be kept; a rate is {} to {} KB/s",
+            MIN_BYTES_PER_S / 1000,
+            MAX_BYTES_PER_S / 1000
+        ));
+    }
+    Ok(rate as u64)
+}
+
+/// A rate as [`parse_rate`] reads it, or `none`.
+///
+/// # Errors
+/// As [`parse_rate`].
+pub fn parse_cap(text: &str) -> Result<Cap, String> {
+    if text == "none" { Ok(Cap(None)) } else { parse_rate(text).map(|rate| Cap(Some(rate))) }
+}
+
+/// A bandwidth cap, or that there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cap(pub Option<u64>);
 
 /// A time: a number with `ms`, `s` or `min`.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::units::{parse_size, parse_time, show_bytes, show_seconds};
+use super::units::{Cap, parse_cap, parse_rate, parse_size, parse_time, show_bytes, show_seconds};
 
 #[test]
 fn sizes() {
@@ -27,6 +27,28 @@ fn times() {
         assert!(parse_time(bad).is_err(), "{bad}");
     }
     assert!(parse_time("0s").unwrap_err().contains("more than 0"));
+}
+
+#[test]
+fn rates() {
+    for (text, rate) in [
+        ("125MB/s", 125_000_000),
+        ("125M", 125_000_000),
+        ("12.5MB/s", 12_500_000),
+        ("1Gbit/s", 125_000_000),
+        ("1 MiB/s", 1 << 20),
+        ("10GB/s", 10_000_000_000),
+        ("250000", 250_000),
+    ] {
+        assert_eq!(parse_rate(text), Ok(rate), "{text}");
+    }
+    for bad in ["", "MB/s", "-1MB/s", "1XB/s", "1.2.3MB/s", "fast", "1MB/h"] {
+        assert!(parse_rate(bad).unwrap_err().contains("such as 125MB/s"), "{bad}");
+    }
+    for bad in ["0MB/s", "99KB/s", "2000GB/s"] {
+        assert!(parse_rate(bad).unwrap_err().contains("100 to 1000000000 KB/s"), "{bad}");
+    }
+    assert_eq!((parse_cap("none"), parse_cap("1MB/s")), (Ok(Cap(None)), Ok(Cap(Some(1_000_000)))));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The right to run moves with the states: [`Guest::Paused`] holds the token, [`Guest::Running`] has spent it, and
 //! [`Guest::Surrendered`] has given it to a target that has not answered. There is no way from there to running but
 //! [`Guest::take_back`]: the engine calls it on the target's promise never to run the guest, and a user may decide
-//! it by resuming a guest whose migration had an unknown outcome.
+//! it by resolving a migration of unknown outcome.
 
 use std::mem;
 
@@ -55,11 +55,14 @@ impl Guest {
     pub fn words(&self) -> &'static str {
         match self {
             Self::Empty => "there is no guest here yet",
-            Self::Arriving(_) => "the guest is still arriving",
+            Self::Arriving(_) => {
+                "the guest is still arriving, and only the word of its source, or `godwit resolve`, starts it"
+            }
             Self::Paused(..) => "the guest is paused",
             Self::Running(_) => "the guest is running",
             Self::Surrendered(_) => {
-                "the right to run the guest was given to a target that has not answered, which may be running it"
+                "the right to run the guest was given to a target that has not answered, which may be running it; `godwit \
+                 resolve` asks there again, and decides"
             }
             Self::Gone => "the guest runs elsewhere now",
         }
@@ -156,10 +159,13 @@ impl Guest {
         }
     }
 
-    /// Paused → surrendered: the token is gone.
+    /// Paused → surrendered: the token is gone, and with it what only a machine with it may hold.
     pub fn give_up(&mut self) {
         self.become_next(|guest| match guest {
-            Self::Paused(machine, _spent) => Self::Surrendered(machine),
+            Self::Paused(machine, _spent) => {
+                machine.release();
+                Self::Surrendered(machine)
+            }
             other => other,
         });
     }

@@ -3,7 +3,9 @@
 use std::sync::mpsc;
 
 use super::Guest;
-use crate::{DirtyKind, ExitSender, Machine, MachineConfig, SerialConfig, api::VmState, boot::Kernel};
+use crate::{
+    DeviceSet, DirtyKind, ExitSender, Machine, MachineConfig, SerialConfig, api::VmState, boot::Kernel,
+};
 
 /// A guest that runs and does nothing.
 fn running() -> Guest {
@@ -15,6 +17,7 @@ fn running() -> Guest {
         cpus: 1,
         serial: SerialConfig::Null,
         dirty: DirtyKind::Log,
+        devices: DeviceSet::default(),
     };
     let (exits, _) = mpsc::channel();
     let (mut machine, token) = Machine::boot(&config, ExitSender::from(exits)).unwrap();

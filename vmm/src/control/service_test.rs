@@ -12,22 +12,26 @@ use tokio::sync::mpsc;
 
 use super::{Ending, Guest, Vmm, exits_into};
 use crate::{
-    DirtyKind, IncomingConfig, Machine, MachineConfig, SerialConfig,
-    api::{Answer, Call, ReceiveMigration, Refusal, SendMigration, Service, VmState},
+    DeviceSet, DirtyKind, IncomingConfig, Machine, MachineConfig, SerialConfig,
+    api::{
+        Answer, Call, CancelMigration, ReceiveMigration, Refusal, Security, SendMigration, Service,
+        SetBandwidth, VmState,
+    },
     boot::Kernel,
+    record::Ledger,
 };
 
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A VMM under test, with the file that its guest's console goes to.
-struct Subject {
-    vmm: Arc<Vmm>,
+pub(super) struct Subject {
+    pub(super) vmm: Arc<Vmm>,
     endings: mpsc::UnboundedReceiver<Ending>,
     console: PathBuf,
 }
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("godwit-service-{name}-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     path
@@ -35,6 +39,11 @@ fn file(name: &str) -> PathBuf {
 
 /// A VMM whose guest runs, writing to its memory.
 fn booted(name: &str) -> Subject {
+    booted_with(name, DeviceSet::default())
+}
+
+/// As [`booted`], with these devices.
+pub(super) fn booted_with(name: &str, devices: DeviceSet) -> Subject {
     let console = file(&format!("{name}-console"));
     let config = MachineConfig {
         kernel: Kernel::Builtin(guest_images::LOAD_ELF),
@@ -44,27 +53,34 @@ fn booted(name: &str) -> Subject {
         cpus: 1,
         serial: SerialConfig::File(console.clone()),
         dirty: DirtyKind::Log,
+        devices,
     };
     let (to, endings) = mpsc::unbounded_channel();
     let (mut machine, token) = Machine::boot(&config, exits_into(to.clone())).unwrap();
     machine.resume(token).map_err(|(_, error)| error).unwrap();
-    Subject { vmm: Vmm::booted(Guest::Running(machine), &config, to), endings, console }
+    Subject { vmm: Vmm::booted(Guest::Running(machine), &config, to, Ledger::default()), endings, console }
 }
 
 /// A VMM without a guest.
 fn empty(name: &str) -> Subject {
+    empty_with(name, DeviceSet::default())
+}
+
+/// As [`empty`], with these devices for its guest.
+pub(super) fn empty_with(name: &str, devices: DeviceSet) -> Subject {
     let console = file(&format!("{name}-console"));
     let (to, endings) = mpsc::unbounded_channel();
-    let config = IncomingConfig { serial: SerialConfig::File(console.clone()), dirty: DirtyKind::Ring };
-    Subject { vmm: Vmm::empty(config, to), endings, console }
+    let config =
+        IncomingConfig { serial: SerialConfig::File(console.clone()), dirty: DirtyKind::Ring, devices };
+    Subject { vmm: Vmm::empty(config, to, Ledger::default()), endings, console }
 }
 
 impl Subject {
-    async fn call(&self, call: Call) -> Result<Answer, Refusal> {
+    pub(super) async fn call(&self, call: Call) -> Result<Answer, Refusal> {
         tokio::time::timeout(LIMIT, self.vmm.call(call)).await.expect("an answer in time")
     }
 
-    async fn refused(&self, call: Call) -> (StatusCode, String) {
+    pub(super) async fn refused(&self, call: Call) -> (StatusCode, String) {
         let refusal = self.call(call).await.unwrap_err();
         (refusal.status, refusal.sentences.join(": "))
     }
@@ -76,7 +92,7 @@ impl Subject {
     }
 
     /// Waits until the guest has been heard of here, `more` times from now on.
-    async fn hear(&self, more: usize) {
+    pub(super) async fn hear(&self, more: usize) {
         let (began, wanted) = (Instant::now(), self.beats().len() + more);
         while self.beats().len() < wanted {
             assert!(began.elapsed() < LIMIT, "the guest fell silent: {:?}", self.beats().last());
@@ -91,17 +107,20 @@ impl Drop for Subject {
     }
 }
 
-fn to(path: &std::path::Path) -> SendMigration {
+pub(super) fn to(path: &std::path::Path) -> SendMigration {
     SendMigration { destination_url: format!("unix:{}", path.display()), ..SendMigration::default() }
 }
 
 /// Starts to wait for a guest at `path`, and returns when it does.
-async fn waiting(
+pub(super) async fn waiting(
     target: &Subject,
     path: &std::path::Path,
 ) -> tokio::task::JoinHandle<Result<Answer, Refusal>> {
     let vmm = Arc::clone(&target.vmm);
-    let call = Call::Receive(ReceiveMigration { receiver_url: format!("unix:{}", path.display()) });
+    let call = Call::Receive(ReceiveMigration {
+        receiver_url: format!("unix:{}", path.display()),
+        security: Security::default(),
+    });
     let receiving = tokio::spawn(async move { vmm.call(call).await });
     let began = Instant::now();
     while !path.exists() {
@@ -118,7 +137,7 @@ async fn a_guest_moves_there_and_back_and_carries_on() {
     source.hear(3).await;
     let path = file("there-socket");
     let receiving = waiting(&target, &path).await;
-    let Answer::Document(report) = source.call(Call::Send(to(&path))).await.unwrap() else {
+    let Answer::Document(report) = source.call(Call::Send(to(&path).into())).await.unwrap() else {
         panic!("a report")
     };
     assert_eq!(report["outcome"], "completed");
@@ -131,7 +150,7 @@ async fn a_guest_moves_there_and_back_and_carries_on() {
     let home = empty("home");
     let path = file("back-socket");
     let receiving = waiting(&home, &path).await;
-    target.call(Call::Send(to(&path))).await.unwrap();
+    target.call(Call::Send(to(&path).into())).await.unwrap();
     receiving.await.unwrap().unwrap();
     assert!(matches!(target.endings.recv().await, Some(Ending::MovedTo(_))));
     home.hear(5).await;
@@ -144,7 +163,7 @@ async fn a_guest_moves_there_and_back_and_carries_on() {
 async fn after_a_refused_connection_the_guest_goes_on_and_can_move_at_once() {
     let source = booted("refused");
     let nowhere = file("refused-nowhere");
-    let (status, said) = source.refused(Call::Send(to(&nowhere))).await;
+    let (status, said) = source.refused(Call::Send(to(&nowhere).into())).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(
         said.contains("the guest goes on here") && said.contains("godwit-service-refused-nowhere"),
@@ -157,7 +176,7 @@ async fn after_a_refused_connection_the_guest_goes_on_and_can_move_at_once() {
     let target = empty("refused-target");
     let path = file("refused-socket");
     let receiving = waiting(&target, &path).await;
-    source.call(Call::Send(to(&path))).await.unwrap();
+    source.call(Call::Send(to(&path).into())).await.unwrap();
     receiving.await.unwrap().unwrap();
     target.hear(2).await;
 }
@@ -168,17 +187,20 @@ async fn one_migration_at_a_time_and_it_can_be_cancelled() {
     let path = file("silent-socket");
     let silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let vmm = Arc::clone(&source.vmm);
-    let call = Call::Send(to(&path));
+    let call = Call::Send(to(&path).into());
     let sending = tokio::spawn(async move { vmm.call(call).await });
     while source.vmm.now().ongoing.is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    for call in [Call::Send(to(&path)), Call::Pause, Call::Resume] {
+    for call in [Call::Send(to(&path).into()), Call::Pause, Call::Resume] {
         let (status, said) = source.refused(call).await;
         assert_eq!(status, StatusCode::CONFLICT);
         assert!(said.contains("being moved away"), "{said}");
     }
-    source.call(Call::Cancel).await.unwrap();
+    source.call(Call::Bandwidth(SetBandwidth { bandwidth: Some(1_000_000) })).await.unwrap();
+    let Answer::Document(progress) = source.call(Call::Progress).await.unwrap() else { panic!("a document") };
+    assert_eq!(progress["state"], "sending");
+    source.call(Call::Cancel(CancelMigration::default())).await.unwrap();
     let said = sending.await.unwrap().unwrap_err().sentences.join(": ");
     assert!(said.contains("was cancelled and the guest goes on here"), "{said}");
     source.hear(2).await;
@@ -190,7 +212,7 @@ async fn one_migration_at_a_time_and_it_can_be_cancelled() {
 async fn a_paused_guest_does_not_move() {
     let source = booted("paused");
     source.call(Call::Pause).await.unwrap();
-    let (status, said) = source.refused(Call::Send(to(&file("paused-socket")))).await;
+    let (status, said) = source.refused(Call::Send(to(&file("paused-socket")).into())).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(said.contains("resume it"), "{said}");
     source.call(Call::Resume).await.unwrap();
@@ -204,13 +226,15 @@ async fn requests_that_cannot_be_are_refused_before_anything_begins() {
     let with = |change: fn(&mut SendMigration)| {
         let mut request = to(&socket);
         change(&mut request);
-        Call::Send(request)
+        Call::Send(request.into())
     };
     for (call, expected) in [
-        (with(|r| r.preset = Some("nope".into())), "there are: precopy"),
+        (with(|r| r.preset = Some("nope".into())), "there are: auto"),
         (with(|r| r.connections = Some(0)), "1 to 16"),
         (with(|r| r.connections = Some(17)), "1 to 16"),
         (with(|r| r.destination_url = "localhost".into()), "tcp:HOST:PORT"),
+        (with(|r| r.dscp = "ef".parse().ok()), "for tcp:HOST:PORT"),
+        (with(|r| r.priority = "1".parse().ok()), "for tcp:HOST:PORT"),
     ] {
         let (status, said) = source.refused(call).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
@@ -225,7 +249,9 @@ async fn an_empty_process_says_so() {
     assert_eq!(target.refused(Call::Info).await.0, StatusCode::NOT_FOUND);
     assert_eq!(target.refused(Call::Progress).await.0, StatusCode::NOT_FOUND);
     assert_eq!(target.refused(Call::EndGuest).await.0, StatusCode::NOT_FOUND);
-    for call in [Call::Pause, Call::Resume, Call::Cancel, Call::PowerButton] {
+    let cap = Call::Bandwidth(SetBandwidth { bandwidth: None });
+    for call in [Call::Pause, Call::Resume, Call::Cancel(CancelMigration::default()), Call::PowerButton, cap]
+    {
         assert_eq!(target.refused(call).await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
     target.call(Call::EndProcess).await.unwrap();
@@ -238,9 +264,12 @@ async fn waiting_for_a_guest_can_be_cancelled_and_begun_again() {
     let path = file("wait-socket");
     for _ in 0..2 {
         let receiving = waiting(&target, &path).await;
-        let again = Call::Receive(ReceiveMigration { receiver_url: "tcp:127.0.0.1:0".into() });
+        let again = Call::Receive(ReceiveMigration {
+            receiver_url: "tcp:127.0.0.1:0".into(),
+            security: Security::default(),
+        });
         assert_eq!(target.refused(again).await.0, StatusCode::CONFLICT);
-        target.call(Call::Cancel).await.unwrap();
+        target.call(Call::Cancel(CancelMigration::default())).await.unwrap();
         let said = receiving.await.unwrap().unwrap_err().sentences.join(": ");
         assert!(said.contains("cancelled"), "{said}");
         assert!(!path.exists(), "its socket is gone");

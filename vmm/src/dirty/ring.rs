@@ -34,6 +34,12 @@ const COLLECTED: u32 = 2;
 struct Ring {
     mapping: RingMapping,
     next: usize,
+    /// Entries from `next` on that have been counted.
+    ahead: usize,
+    /// Pages that its vCPU has dirtied, each once between two harvests, and those of them since the last one. KVM lists a
+    /// page again and again where it writes for the guest: accessed bits, emulated instructions.
+    counted: u64,
+    seen: Option<PageSet>,
 }
 
 /// What was collected and not harvested yet.
@@ -61,8 +67,15 @@ impl KvmDirtyRing {
 
     /// Tracks the pages of `slots` by the rings of `vcpus`, all of which were made after the VM was prepared.
     pub(crate) fn new(slots: Slots, vcpus: &[VcpuFd], ring_bytes: usize) -> Result<Self, KvmError> {
-        let rings =
-            vcpus.iter().map(|vcpu| Ok(Ring { mapping: RingMapping::new(vcpu, ring_bytes)?, next: 0 }));
+        let rings = vcpus.iter().map(|vcpu| {
+            Ok(Ring {
+                mapping: RingMapping::new(vcpu, ring_bytes)?,
+                next: 0,
+                ahead: 0,
+                counted: 0,
+                seen: None,
+            })
+        });
         let rings = rings.collect::<Result<_, _>>().map_err(KvmError::io("mapping a dirty ring"))?;
         Ok(Self { slots, pending: Mutex::new(Pending { rings, pages: None }) })
     }
@@ -70,6 +83,13 @@ impl KvmDirtyRing {
     /// For a vCPU whose ring is full: empties the rings.
     pub(crate) fn relieve(&self) -> Result<(), HostError> {
         self.collect(&mut self.pending())
+    }
+
+    /// Pages that vCPU `id` has dirtied since the rings were made, while tracking was on; a page counts anew after each
+    /// harvest.
+    pub(crate) fn dirtied(&self, id: u8) -> u64 {
+        let mut pending = self.pending();
+        pending.rings.get_mut(usize::from(id)).map_or(0, |ring| ring.count(&self.slots))
     }
 
     /// What was collected is whole between any two statements, so a panic elsewhere leaves nothing half done.
@@ -84,9 +104,9 @@ impl KvmDirtyRing {
         for ring in rings {
             while let Some((slot, page)) = ring.take() {
                 collected += 1;
-                let slot = self.slots.iter().find(|s| s.number() == slot && page < u64::from(s.pages));
-                if let (Some(slot), Some(pages)) = (slot, pages.as_mut()) {
-                    pages.insert(slot.first + page as u32);
+                if let (Some(page), Some(pages)) = (number_of(&self.slots, slot, page), pages.as_mut()) {
+                    pages.insert(page);
+                    ring.note(page);
                 }
             }
         }
@@ -98,12 +118,19 @@ impl KvmDirtyRing {
     }
 }
 
+/// The guest's number of a page of a slot, if there is one.
+fn number_of(slots: &Slots, slot: u32, page: u64) -> Option<u32> {
+    let slot = slots.iter().find(|s| s.number() == slot && page < u64::from(s.pages))?;
+    Some(slot.first + page as u32)
+}
+
 impl Ring {
     /// Takes the next dirty entry: its slot and the page's number there.
     fn take(&mut self) -> Option<(u32, u64)> {
         let (flags, entry) = self.entry(self.next)?;
         flags.store(COLLECTED, Ordering::Release);
         self.next = (self.next + 1) % self.entries();
+        self.ahead = self.ahead.saturating_sub(1);
         Some(entry)
     }
 
@@ -123,6 +150,27 @@ impl Ring {
         Some((flags, (slot.load(Ordering::Relaxed) & 0xffff, half(low) | half(high) << 32)))
     }
 
+    /// Counts a page, once between two harvests.
+    fn note(&mut self, page: u32) {
+        if let Some(seen) = self.seen.as_mut().filter(|seen| !seen.contains(page)) {
+            seen.insert(page);
+            self.counted += 1;
+        }
+    }
+
+    /// Counts what was filled since the last time.
+    fn count(&mut self, slots: &Slots) -> u64 {
+        while self.ahead < self.entries()
+            && let Some((_, (slot, page))) = self.entry((self.next + self.ahead) % self.entries())
+        {
+            self.ahead += 1;
+            if let Some(page) = number_of(slots, slot, page) {
+                self.note(page);
+            }
+        }
+        self.counted
+    }
+
     /// The entries that a harvest would take.
     fn filled(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         (0..self.entries())
@@ -140,7 +188,9 @@ impl DirtySource for KvmDirtyRing {
         let mut pending = self.pending();
         self.slots.forget_own_writes();
         self.collect(&mut pending)?;
-        pending.pages = Some(PageSet::empty(self.slots.iter().map(|slot| slot.pages).sum()));
+        let none = PageSet::empty(self.slots.iter().map(|slot| slot.pages).sum());
+        pending.rings.iter_mut().for_each(|ring| ring.seen = Some(none.clone()));
+        pending.pages = Some(none);
         self.slots.log_writes(true)
     }
 
@@ -152,6 +202,7 @@ impl DirtySource for KvmDirtyRing {
         };
         dirty.union(pages);
         pages.clear();
+        pending.rings.iter_mut().filter_map(|ring| ring.seen.as_mut()).for_each(PageSet::clear);
         self.slots.take_own_writes(dirty);
         Ok(())
     }
@@ -162,10 +213,9 @@ impl DirtySource for KvmDirtyRing {
             return Err(HostError("dirty pages were asked for while tracking is off".into()));
         };
         dirty.union(pages);
-        for (number, page) in pending.rings.iter().flat_map(Ring::filled) {
-            if let Some(slot) = self.slots.iter().find(|s| s.number() == number && page < u64::from(s.pages))
-            {
-                dirty.insert(slot.first + page as u32);
+        for (slot, page) in pending.rings.iter().flat_map(Ring::filled) {
+            if let Some(page) = number_of(&self.slots, slot, page) {
+                dirty.insert(page);
             }
         }
         self.slots.peek_own_writes(dirty);
@@ -176,6 +226,7 @@ impl DirtySource for KvmDirtyRing {
         self.slots.log_writes(false)?;
         let mut pending = self.pending();
         pending.pages = None;
+        pending.rings.iter_mut().for_each(|ring| ring.seen = None);
         self.collect(&mut pending)
     }
 }

@@ -17,6 +17,8 @@ use super::Machine;
 use crate::{
     boot::Kernel,
     config::{DirtyKind, IncomingConfig, MachineConfig, SerialConfig},
+    device_set::DeviceSet,
+    error::MachineError,
     exit::{Exit, ExitSender},
     run_token::RunToken,
 };
@@ -51,7 +53,22 @@ pub(super) fn boot_with(cmdline: &str, cpus: u8, dirty: DirtyKind) -> (Bench, Ru
     start(cmdline, cpus, 64 << 20, dirty)
 }
 
+/// A machine with these devices, or why there can be none.
+pub(super) fn boot_devices(cmdline: &str, devices: DeviceSet) -> Result<(Bench, RunToken), MachineError> {
+    try_start(cmdline, 1, 64 << 20, DirtyKind::Log, devices)
+}
+
 fn start(cmdline: &str, cpus: u8, memory_bytes: u64, dirty: DirtyKind) -> (Bench, RunToken) {
+    try_start(cmdline, cpus, memory_bytes, dirty, DeviceSet::default()).unwrap()
+}
+
+fn try_start(
+    cmdline: &str,
+    cpus: u8,
+    memory_bytes: u64,
+    dirty: DirtyKind,
+    devices: DeviceSet,
+) -> Result<(Bench, RunToken), MachineError> {
     let (directory, console, serial) = console();
     let config = MachineConfig {
         kernel: Kernel::Builtin(guest_images::LOAD_ELF),
@@ -61,16 +78,17 @@ fn start(cmdline: &str, cpus: u8, memory_bytes: u64, dirty: DirtyKind) -> (Bench
         cpus,
         serial,
         dirty,
+        devices,
     };
     let (report, exits) = mpsc::channel();
-    let (machine, token) = Machine::boot(&config, ExitSender::from(report)).unwrap();
-    (Bench { machine, exits, console, _directory: directory }, token)
+    let (machine, token) = Machine::boot(&config, ExitSender::from(report))?;
+    Ok((Bench { machine, exits, console, _directory: directory }, token))
 }
 
 pub(super) fn incoming(like: &Machine) -> Bench {
     let (directory, console, serial) = console();
     let (report, exits) = mpsc::channel();
-    let config = IncomingConfig { serial, dirty: DirtyKind::Log };
+    let config = IncomingConfig { serial, dirty: DirtyKind::Log, devices: DeviceSet::default() };
     let machine = Machine::for_incoming(&like.shape().unwrap(), &config, ExitSender::from(report)).unwrap();
     Bench { machine, exits, console, _directory: directory }
 }

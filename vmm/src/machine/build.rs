@@ -17,6 +17,7 @@ use crate::{
     boot::{GuestMemory, layout},
     config::{DirtyKind, SerialConfig},
     cpuid::{self, MachineFeatures},
+    device_set::DeviceSet,
     dirty::{Slots, log::KvmDirtyLog, ring::KvmDirtyRing},
     error::MachineError,
     event_loop::EventLoop,
@@ -52,6 +53,7 @@ impl Built {
         cpus: u8,
         serial: &SerialConfig,
         dirty: DirtyKind,
+        devices: &DeviceSet,
     ) -> Result<Self, MachineError> {
         let kvm = kvm::open()?;
         let vm = Arc::new(create_vm(&kvm)?);
@@ -64,7 +66,7 @@ impl Built {
         create_chips(&vm)?;
         let vcpus = (0..cpus).map(|id| vm.create_vcpu(id.into()).map_err(KvmError::call("KVM_CREATE_VCPU")));
         let vcpus = vcpus.collect::<Result<Vec<_>, _>>()?;
-        let wiring = Wiring::new(&vm, &memory, serial)?;
+        let wiring = Wiring::new(&vm, &memory, serial, devices)?;
         let (dirty, ring): (Arc<dyn DirtySource>, _) = match ring_bytes {
             None => (Arc::new(KvmDirtyLog::new(slots)), None),
             Some(bytes) => {

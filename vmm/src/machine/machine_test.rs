@@ -11,7 +11,7 @@ use super::{
     Machine, RunState,
     bench::{self, boot, incoming, moved},
 };
-use crate::{error::MachineError, exit::Exit, vcpu::state::VcpuState, vm_state::ClockState};
+use crate::{DeviceSet, error::MachineError, exit::Exit, vcpu::state::VcpuState, vm_state::ClockState};
 
 #[test]
 fn a_guest_ends_as_it_says() {
@@ -248,7 +248,7 @@ fn a_state_is_taken_once_and_only_by_a_machine_made_for_it() {
 fn a_machine_of_our_own_is_never_refused_and_a_foreign_one_with_every_reason() {
     let (source, _token) = boot("memory=1M", 2);
     let shape = source.machine.shape().unwrap();
-    assert_eq!(Machine::refusals(&shape), Vec::<String>::new());
+    assert_eq!(Machine::refusals(&shape, &DeviceSet::default()), Vec::<String>::new());
 
     let mut foreign = shape.clone();
     foreign.memory.regions[0].bytes = 3 << 30;
@@ -260,7 +260,7 @@ fn a_machine_of_our_own_is_never_refused_and_a_foreign_one_with_every_reason() {
     foreign.cpus.tsc_khz = 1000;
     let leaf7 = foreign.cpus.cpuid.iter_mut().find(|e| e.function == 7 && e.index == 0).unwrap();
     leaf7.registers[1] |= 1 << 16;
-    let reasons = Machine::refusals(&foreign).join("\n");
+    let reasons = Machine::refusals(&foreign, &DeviceSet::default()).join("\n");
     for part in
         ["of memory, this host", "version 99", "floppy", "0xdeadbeef", "XSAVE", "CPU feature avx512f", "kHz"]
     {

@@ -3,6 +3,9 @@
 //! Glue: it knows who is asked in which order, and nothing of how they do it. `build` makes it, `wiring` lists the
 //! devices, `save` has its state, `refusals` tells a source why its guest cannot come here.
 
+mod balloon;
+#[cfg(test)]
+mod balloon_test;
 #[cfg(test)]
 mod bench;
 mod build;
@@ -10,22 +13,29 @@ mod features;
 #[cfg(test)]
 mod features_test;
 #[cfg(test)]
+mod fuzz_test;
+#[cfg(test)]
 mod machine_test;
 mod refusals;
 mod save;
+#[cfg(test)]
+mod slowing_test;
 #[cfg(test)]
 mod tracking_test;
 mod wiring;
 
 use std::{
+    convert::Infallible,
     fmt,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
+use godwit_devices::Device;
 use godwit_migration::{
     host::DirtySource,
     shape::{CpuShape, CpuidEntry, MachineShape, MemoryShape},
+    slow::Throttle,
 };
 use kvm_ioctls::VmFd;
 
@@ -34,6 +44,7 @@ use crate::{
     acpi,
     boot::{self, BootRequest, GuestMemory},
     config::{IncomingConfig, MachineConfig},
+    device_set::DeviceSet,
     error::MachineError,
     event_loop::EventLoop,
     exit::ExitSender,
@@ -71,6 +82,8 @@ pub struct Machine {
     _events: EventLoop,
     wiring: Wiring,
     dirty: Arc<dyn DirtySource>,
+    /// Whether it is known what each vCPU dirties.
+    has_rings: bool,
     pages: Arc<GuestPages>,
     memory: GuestMemory,
     vm: Arc<VmFd>,
@@ -88,8 +101,11 @@ impl Machine {
     /// [`MachineError`]: which option, file or capability, and what to do.
     pub fn boot(config: &MachineConfig, exits: ExitSender) -> Result<(Self, RunToken), MachineError> {
         config.check()?;
+        if let Some(balloon) = &config.devices.balloon {
+            balloon::check_size(balloon.size, config.memory_bytes)?;
+        }
         let shape = memory::shape(config.memory_bytes);
-        let mut built = Built::new(&shape, config.cpus, &config.serial, config.dirty)?;
+        let mut built = Built::new(&shape, config.cpus, &config.serial, config.dirty, &config.devices)?;
         let rsdp = acpi::write_tables(&built.memory, config.cpus, &built.wiring.windows)?;
         let request = BootRequest {
             kernel: &config.kernel,
@@ -122,17 +138,19 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         shape.check().map_err(MachineError::Shape)?;
         check_layout(&shape.memory)?;
-        if shape.devices.iter().map(|d| d.instance.as_str()).ne(wiring::INSTANCES) {
-            return Err(MachineError::Shape(refusals::devices_differ(&shape.devices)));
+        if let Some(reason) = refusals::devices_differ(&shape.devices, &config.devices).into_iter().next() {
+            return Err(MachineError::Shape(reason));
         }
-        let built = Built::new(&shape.memory, shape.cpus.count, &config.serial, config.dirty)?;
+        let cpus = shape.cpus.count;
+        let built = Built::new(&shape.memory, cpus, &config.serial, config.dirty, &config.devices)?;
         Self::of(built, RunState::Incoming, &exits)
     }
 
-    /// Why a guest of that shape cannot run on this host: every reason, in words. Empty when it can.
+    /// Why a guest of that shape cannot run on this host, which has `devices` for it: every reason, in words. Empty when
+    /// it can.
     #[must_use]
-    pub fn refusals(shape: &MachineShape) -> Vec<String> {
-        refusals::of(shape)
+    pub fn refusals(shape: &MachineShape, devices: &DeviceSet) -> Vec<String> {
+        refusals::of(shape, devices)
     }
 
     fn of(mut built: Built, state: RunState, exits: &ExitSender) -> Result<Self, MachineError> {
@@ -142,6 +160,7 @@ impl Machine {
             vcpus: threads.vcpus,
             _events: threads.events,
             wiring: built.wiring,
+            has_rings: built.ring.is_some(),
             dirty: built.dirty,
             pages,
             memory: built.memory,
@@ -191,11 +210,27 @@ impl Machine {
 
     fn try_resume(&self) -> Result<(), MachineError> {
         self.expect(RunState::Paused, "run")?;
+        // All or none: a device that cannot be had must not leave another machine without the others.
+        if let Err(error) = self.wiring.each(claim) {
+            self.release();
+            return Err(error);
+        }
         self.wiring.each(|device| {
             device.resume();
             Ok::<_, MachineError>(())
         })?;
         self.vcpus.iter().try_for_each(Vcpu::resume)
+    }
+
+    /// Lets go of what only one machine may use at a time, such as the locks of disk images: the right to run the guest is
+    /// given up. Running it again takes hold again, or fails.
+    pub fn release(&self) {
+        let released = self.wiring.each(|device| {
+            device.release();
+            Ok::<_, Infallible>(())
+        });
+        // There is no error that could be.
+        released.unwrap_or_else(|never| match never {});
     }
 
     /// Stops the guest. When this returns, neither a vCPU nor a device touches guest memory.
@@ -216,6 +251,40 @@ impl Machine {
         Ok(RunToken::issue())
     }
 
+    /// Slows the guest from here on, or lets it go; also when it is paused. The guest's pauses, saves and end do not wait
+    /// for what is taken from it.
+    ///
+    /// # Errors
+    /// [`MachineError::NoDirtyLimit`], or where a timer cannot be had; then no vCPU is slowed.
+    pub fn throttle(&self, throttle: Throttle) -> Result<(), MachineError> {
+        if matches!(throttle, Throttle::DirtyLimit(_)) && !self.has_rings {
+            return Err(MachineError::NoDirtyLimit);
+        }
+        let slowed = self.throttle_each(throttle);
+        if slowed.is_err() && throttle != Throttle::None {
+            self.throttle_each(Throttle::None)?;
+        }
+        slowed
+    }
+
+    fn throttle_each(&self, throttle: Throttle) -> Result<(), MachineError> {
+        let ask = |vcpu: &Vcpu| vcpu.throttle(throttle);
+        let answers: Vec<_> = self.vcpus.iter().map(ask).collect::<Result<_, _>>()?;
+        self.vcpus.iter().zip(&answers).try_for_each(|(vcpu, answer)| Ok(vcpu.answer(answer)??))
+    }
+
+    /// Whether it is known what each vCPU dirties, so that it can be limited.
+    #[must_use]
+    pub fn can_limit_dirtying(&self) -> bool {
+        self.has_rings
+    }
+
+    /// Time that has been taken from the vCPUs, all together, since the machine was made.
+    #[must_use]
+    pub fn slowed(&self) -> Duration {
+        self.vcpus.iter().map(Vcpu::slept).sum()
+    }
+
     /// The guest's pages, to be sent or filled.
     #[must_use]
     pub fn pages(&self) -> Arc<GuestPages> {
@@ -226,6 +295,24 @@ impl Machine {
     #[must_use]
     pub fn dirty(&self) -> Arc<dyn DirtySource> {
         Arc::clone(&self.dirty)
+    }
+
+    /// Gives disk `name` a new size, of which the guest is told: `bytes`, to which a file is made to grow, or that which
+    /// its image has by now.
+    ///
+    /// # Errors
+    /// [`MachineError::NoDevice`], or [`MachineError::Disk`], which says why not.
+    pub fn resize_disk(&self, name: &str, bytes: Option<u64>) -> Result<(), MachineError> {
+        let is_meant = |(number, _): &(usize, _)| format!("disk{number}") == name;
+        let Some((_, disk)) = self.wiring.disks.iter().enumerate().find(is_meant) else {
+            return Err(MachineError::NoDevice {
+                name: name.into(),
+                what: "disk",
+                count: self.wiring.disks.len(),
+            });
+        };
+        let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(disk.update(|disk| disk.resize(bytes))?)
     }
 
     /// Presses the power button. What the guest makes of it is its own business.
@@ -260,6 +347,11 @@ impl Machine {
     fn expect(&self, state: RunState, wanted: &'static str) -> Result<(), MachineError> {
         if self.state == state { Ok(()) } else { Err(MachineError::WrongState { wanted, is: self.state }) }
     }
+}
+
+fn claim(device: &mut dyn Device) -> Result<(), MachineError> {
+    let claimed = device.claim();
+    claimed.map_err(|reason| MachineError::Claim { device: device.instance().to_owned(), reason })
 }
 
 /// Only the layout that this build makes itself: devices and KVM's own pages are in its hole.

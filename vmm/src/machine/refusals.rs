@@ -12,6 +12,7 @@ use kvm_ioctls::Kvm;
 use super::{features, wiring};
 use crate::{
     cpuid::{self, MachineFeatures},
+    device_set::DeviceSet,
     kvm::{self, KvmError},
     memory,
     vcpu::{
@@ -24,14 +25,14 @@ use crate::{
 const TSC_TOLERANCE_PPM: u64 = 250;
 
 /// Every reason, up to [`MAX_REASONS`].
-pub(super) fn of(shape: &MachineShape) -> Vec<String> {
+pub(super) fn of(shape: &MachineShape, here: &DeviceSet) -> Vec<String> {
     if let Err(reason) = shape.check() {
         // What cannot be at all is not looked at any further.
         return vec![format!("the guest's machine cannot be: {reason}")];
     }
     let mut reasons = Vec::new();
     memory_reasons(shape, &mut reasons);
-    device_reasons(&shape.devices, &mut reasons);
+    device_reasons(&shape.devices, here, &mut reasons);
     if let Err(error) = cpu_reasons(&shape.cpus, &mut reasons) {
         reasons.push(HostError::of(error).0);
     }
@@ -72,7 +73,7 @@ fn in_units(bytes: u64) -> String {
     }
 }
 
-fn device_reasons(devices: &[DeviceShape], reasons: &mut Vec<String>) {
+fn device_reasons(devices: &[DeviceShape], here: &DeviceSet, reasons: &mut Vec<String>) {
     for device in devices {
         match Kind::named(&device.kind) {
             None => reasons.push(format!(
@@ -86,16 +87,41 @@ fn device_reasons(devices: &[DeviceShape], reasons: &mut Vec<String>) {
             Some(_) => {}
         }
     }
-    if devices.iter().map(|d| d.instance.as_str()).ne(wiring::INSTANCES) {
-        reasons.push(devices_differ(devices));
-    }
+    reasons.extend(devices_differ(devices, here));
 }
 
-/// In words: the guest's devices are not those of a machine of this build.
-pub(super) fn devices_differ(guest: &[DeviceShape]) -> String {
-    let names: Vec<_> = guest.iter().map(|d| d.instance.as_str()).collect();
-    let here = wiring::INSTANCES.join(", ");
-    format!("the guest has the devices {}; a machine of this build has {here}", names.join(", "))
+/// Why a machine with the devices `here` is not one for a guest with the devices `guest`: every reason, in words.
+pub(super) fn devices_differ(guest: &[DeviceShape], here: &DeviceSet) -> Vec<String> {
+    let here = wiring::names(here);
+    let mut reasons = Vec::new();
+    for device in guest {
+        let (instance, kind) = (&device.instance, &device.kind);
+        match here.iter().find(|one| one.instance == *instance) {
+            Some(one) if one.kind == kind => {}
+            Some(one) => {
+                reasons.push(format!("the guest's '{instance}' is a '{kind}', here it is a '{}'", one.kind))
+            }
+            // A kind that this build does not have has its own reason.
+            None if Kind::named(kind).is_none() => {}
+            None => {
+                let flag =
+                    DeviceSet::flag(kind).map_or(String::new(), |flag| format!("; start it with {flag}"));
+                reasons
+                    .push(format!("the guest has '{instance}' ('{kind}'), this side was given none{flag}"));
+            }
+        }
+    }
+    for one in here.iter().filter(|one| guest.iter().all(|device| device.instance != one.instance)) {
+        let flag = DeviceSet::flag(one.kind).map_or(String::new(), |flag| format!("; leave out its {flag}"));
+        reasons.push(format!(
+            "this side has '{}' ('{}'), which the guest does not have{flag}",
+            one.instance, one.kind
+        ));
+    }
+    if reasons.is_empty() && guest.iter().map(|d| &d.instance).ne(here.iter().map(|one| &one.instance)) {
+        reasons.push("the guest's devices are in another order than this build's".into());
+    }
+    reasons
 }
 
 fn cpu_reasons(cpus: &CpuShape, reasons: &mut Vec<String>) -> Result<(), KvmError> {

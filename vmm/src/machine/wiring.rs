@@ -9,31 +9,46 @@ use std::{
 };
 
 use godwit_devices::{
-    BusError, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, Device, GED_GSI, I8042, I8042_BASE,
-    I8042_PORT_COUNT, Irq, MmioBus, POWER_BASE, POWER_PORT_COUNT, PioBus, PioDevice, Power, RTC_BASE,
-    RTC_PORT_COUNT, Rtc, Serial, SerialBackend, Shared, StopLine,
-    serial::{COM1_BASE, COM1_GSI, Output, SERIAL_PORT_COUNT},
-    virtio::{MMIO_WINDOW_BYTES, NOTIFY_OFFSET, Rng, VirtioMmio},
+    BusError, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState, Device, GED_GSI, I8042,
+    I8042_BASE, I8042_PORT_COUNT, I8042State, Irq, MmioBus, POWER_BASE, POWER_PORT_COUNT, PioBus, PioDevice,
+    Power, PowerState, RTC_BASE, RTC_PORT_COUNT, Rtc, RtcState, Serial, SerialBackend, Shared, StopLine,
+    serial::{COM1_BASE, COM1_GSI, Output, SERIAL_PORT_COUNT, SerialState},
+    virtio::{
+        Balloon, Block, DiskError, MMIO_WINDOW_BYTES, NOTIFY_OFFSET, Net, Rng, RngState, VirtioDevice,
+        VirtioMmio,
+    },
 };
 use godwit_migration::shape::DeviceShape;
+use godwit_state::Schema;
 use kvm_ioctls::{IoEventAddress, VmFd};
 
 use crate::{
     acpi,
     boot::{GuestMemory, layout},
+    device_set::{DeviceName, DeviceSet},
     error::MachineError,
     event_loop::Subscriber,
     kvm::KvmError,
 };
 
-/// The instances that every machine has, in the order in which they are saved.
-pub(super) const INSTANCES: [&str; 6] = [COM1, KEYBOARD, CLOCK, DEBUG, POWER, RNG];
+/// The devices that every machine has, in the order in which they are saved.
+const ALWAYS: [(&str, &str); 6] = [
+    (COM1, SerialState::KIND),
+    (KEYBOARD, I8042State::KIND),
+    (CLOCK, RtcState::KIND),
+    (DEBUG, DebugExitState::KIND),
+    (POWER, PowerState::KIND),
+    (RNG, RngState::KIND),
+];
 const COM1: &str = "com1";
 const KEYBOARD: &str = "i8042";
 const CLOCK: &str = "rtc";
 const DEBUG: &str = "debug-exit";
 const POWER: &str = "power";
 const RNG: &str = "rng0";
+
+/// Said of one virtio device too many.
+const NO_WINDOW: &str = "no window is left for it; a machine has 15 virtio devices at most beside its rng0";
 
 /// The devices of a machine, connected.
 pub(super) struct Wiring {
@@ -49,20 +64,31 @@ pub(super) struct Wiring {
     pub windows: Vec<acpi::MmioDevice>,
     /// The one with the power button.
     pub power: Shared<Power>,
+    /// The disks by number, to be resized.
+    pub disks: Vec<Shared<VirtioMmio<Block>>>,
+    /// The memory balloon, to be resized, and asked for free pages.
+    pub balloon: Option<Shared<VirtioMmio<Balloon>>>,
     /// The console's output, to be flushed before the process ends.
     pub console: Output,
     /// Where devices ask for the end of the run.
     pub stop: StopLine,
 }
 
+/// The devices of a machine that was asked for `devices`, in the order in which they are saved.
+pub(super) fn names(devices: &DeviceSet) -> Vec<DeviceName> {
+    let always = ALWAYS.map(|(instance, kind)| DeviceName { instance: instance.into(), kind });
+    always.into_iter().chain(devices.names()).collect()
+}
+
 /// For `map_err`: a device that cannot be made.
-fn failed<E: std::fmt::Display>(device: &'static str) -> impl Fn(E) -> MachineError {
-    move |error| MachineError::Device { device, reason: error.to_string() }
+fn failed<E: std::fmt::Display>(device: &str) -> impl Fn(E) -> MachineError {
+    move |error| MachineError::Device { device: device.into(), reason: error.to_string() }
 }
 
 /// Devices under construction.
 struct Bench<'a> {
     vm: &'a VmFd,
+    memory: &'a GuestMemory,
     pio: PioBus,
     mmio: MmioBus,
     devices: Vec<Shared<dyn Device>>,
@@ -72,7 +98,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// A new interrupt line, connected to `gsi`.
-    fn irq(&self, device: &'static str, gsi: u32) -> Result<Irq, MachineError> {
+    fn irq(&self, device: &str, gsi: u32) -> Result<Irq, MachineError> {
         let irq = Irq::new().map_err(failed::<io::Error>(device))?;
         self.vm.register_irqfd(irq.event(), gsi).map_err(KvmError::call("KVM_IRQFD"))?;
         Ok(irq)
@@ -97,12 +123,16 @@ impl Bench<'_> {
     }
 
     /// Puts a virtio device into the next window; its queues are notified past the vCPU, by ioeventfd.
-    fn virtio(&mut self, name: &'static str, memory: &GuestMemory, rng: Rng) -> Result<(), MachineError> {
+    fn virtio<D>(&mut self, name: &str, device: D) -> Result<Shared<VirtioMmio<D>>, MachineError>
+    where
+        D: VirtioDevice + 'static,
+    {
         let place = self.windows.len();
-        let gsi = *layout::VIRTIO_MMIO_GSIS.get(place).ok_or_else(|| failed(name)("no window is left"))?;
+        let gsi = *layout::VIRTIO_MMIO_GSIS.get(place).ok_or_else(|| failed(name)(NO_WINDOW))?;
         let base = layout::VIRTIO_MMIO_BASE + place as u64 * layout::VIRTIO_MMIO_SIZE;
         let irq = self.irq(name, gsi)?;
-        let device = VirtioMmio::new(name, rng, memory.clone(), irq).map_err(failed::<io::Error>(name))?;
+        let device = VirtioMmio::new(name, device, self.memory.clone(), irq);
+        let device = device.map_err(failed::<io::Error>(name))?;
         for (queue, event) in device.notifiers() {
             let address = IoEventAddress::Mmio(base + NOTIFY_OFFSET);
             self.vm.register_ioevent(event, &address, queue).map_err(KvmError::call("KVM_IOEVENTFD"))?;
@@ -110,18 +140,25 @@ impl Bench<'_> {
         let device = Arc::new(Mutex::new(device));
         self.mmio.insert(base, MMIO_WINDOW_BYTES, device.clone()).map_err(failed::<BusError>(name))?;
         self.devices.push(device.clone());
-        self.subscribers.push(Box::new(device));
+        self.subscribers.push(Box::new(device.clone()));
         self.windows.push(acpi::MmioDevice { base, size: layout::VIRTIO_MMIO_SIZE, gsi });
-        Ok(())
+        Ok(device)
     }
 }
 
 impl Wiring {
-    /// Makes all devices of a machine and connects them to `vm`, which has its interrupt controllers.
-    pub(super) fn new(vm: &VmFd, memory: &GuestMemory, serial: &SerialBackend) -> Result<Self, MachineError> {
+    /// Makes all devices of a machine and connects them to `vm`, which has its interrupt controllers. In the order of
+    /// [`names`].
+    pub(super) fn new(
+        vm: &VmFd,
+        memory: &GuestMemory,
+        serial: &SerialBackend,
+        devices: &DeviceSet,
+    ) -> Result<Self, MachineError> {
         let stop = StopLine::new().map_err(failed::<io::Error>("stop"))?;
         let mut bench = Bench {
             vm,
+            memory,
             pio: PioBus::default(),
             mmio: MmioBus::default(),
             devices: Vec::new(),
@@ -139,7 +176,20 @@ impl Wiring {
         bench.ports(DEBUG, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, debug_exit)?;
         let irq = bench.irq(POWER, GED_GSI)?;
         let power = bench.ports(POWER, POWER_BASE, POWER_PORT_COUNT, Power::new(POWER, irq, stop.clone()))?;
-        bench.virtio(RNG, memory, Rng::new())?;
+        let rng = Rng::configured(&devices.rng).map_err(failed::<io::Error>(RNG))?;
+        bench.virtio(RNG, rng)?;
+        let mut disks = Vec::new();
+        for (number, config) in devices.disks.iter().enumerate() {
+            let name = format!("disk{number}");
+            let disk = Block::open(config).map_err(failed::<DiskError>(&name))?;
+            disks.push(bench.virtio(&name, disk)?);
+        }
+        for (number, config) in devices.net.iter().enumerate() {
+            let name = format!("net{number}");
+            bench.virtio(&name, Net::new(config).map_err(failed(&name))?)?;
+        }
+        let balloon = devices.balloon.as_ref().map(|config| bench.virtio("balloon0", Balloon::new(config)));
+        let balloon = balloon.transpose()?;
         let Bench { pio, mmio, devices, subscribers, windows, .. } = bench;
         Ok(Self {
             pio: Arc::new(pio),
@@ -148,6 +198,8 @@ impl Wiring {
             subscribers,
             windows,
             power,
+            disks,
+            balloon,
             console,
             stop,
         })

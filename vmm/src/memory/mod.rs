@@ -24,6 +24,11 @@ use crate::{
 
 pub use pages::GuestPages;
 
+/// From here on, this process's core dumps have the memory of guests.
+pub(crate) fn keep_in_dumps() {
+    sys::IN_DUMPS.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
 /// The regions of a guest with `bytes` of memory: below the hole first, what is left above 4 GiB.
 pub(crate) fn shape(bytes: u64) -> MemoryShape {
     let low = bytes.min(layout::MMIO_HOLE_START);

@@ -4,6 +4,7 @@
 
 use std::{
     fs::File,
+    ops::Range,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +23,7 @@ use crate::boot::GuestMemory;
 
 /// A region with the numbers of its pages.
 struct NumberedRegion {
+    gpa: u64,
     mapping: Arc<MmapRegion<AtomicBitmap>>,
     first: u32,
     pages: u32,
@@ -41,7 +43,8 @@ impl GuestPages {
         let mut first = 0;
         let regions = memory.iter().map(|region| {
             let pages = (region.len() / PAGE_BYTES as u64) as u32;
-            let numbered = NumberedRegion { mapping: region.get_mmap(), first, pages };
+            let numbered =
+                NumberedRegion { gpa: region.start_addr().0, mapping: region.get_mmap(), first, pages };
             first += pages;
             numbered
         });
@@ -54,6 +57,19 @@ impl GuestPages {
         let region = self.regions.iter().rfind(|r| r.first <= page && page - r.first < r.pages);
         let region = region.unwrap_or_else(|| panic!("page {page} of {}", self.pages));
         (&region.mapping, page - region.first)
+    }
+
+    /// Adds the numbers of the whole pages at these guest-physical addresses, as far as there are such.
+    pub(crate) fn add_numbers(&self, addresses: Range<u64>, into: &mut PageSet) {
+        for region in &self.regions {
+            let end = region.gpa + u64::from(region.pages) * PAGE_BYTES as u64;
+            let (from, to) = (addresses.start.max(region.gpa), addresses.end.min(end));
+            if from < to {
+                let number = |offset: u64| region.first + (offset / PAGE_BYTES as u64) as u32;
+                let first = number((from - region.gpa).next_multiple_of(PAGE_BYTES as u64));
+                into.insert_range(first..number(to - region.gpa).max(first));
+            }
+        }
     }
 
     fn put_bits(&self) -> &[AtomicU64] {
@@ -91,6 +107,11 @@ impl PageSink for GuestPages {
         let (mapping, index) = self.locate(page);
         self.put_bits()[page as usize / 64].fetch_or(1 << (page % 64), Ordering::Relaxed);
         sys::write_page(mapping, index, bytes);
+        Ok(())
+    }
+
+    fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError> {
+        PageSource::read(self, page, into);
         Ok(())
     }
 

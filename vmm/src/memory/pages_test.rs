@@ -84,3 +84,21 @@ fn touched_pages_are_found_in_both_regions() {
     // A huge page may have come whole, but never one that nobody was near.
     assert!(!set.contains(1000));
 }
+
+#[test]
+fn addresses_become_numbers_of_whole_pages_across_the_hole() {
+    let memory = memory();
+    let pages = GuestPages::new(&memory);
+    let numbers = |addresses| {
+        let mut set = PageSet::empty(PageSource::pages(&pages));
+        pages.add_numbers(addresses, &mut set);
+        set.iter().collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(0x1000..0x3000), [1, 2]);
+    assert_eq!(numbers(0x1001..0x3fff), [2], "only whole pages");
+    assert!(numbers(0x1001..0x1fff).is_empty());
+    // The last page below the hole, and the first above it.
+    assert_eq!(numbers(4 * MIB - 0x1000..(4 << 30) + 0x1000), [1023, 1024]);
+    assert!(numbers(4 * MIB..4 << 30).is_empty(), "the hole");
+    assert_eq!(numbers((4 << 30) + 2 * MIB - 0x1000..u64::MAX), [1535]);
+}

@@ -1,13 +1,21 @@
 //! Copies in and out of guest memory through raw pointers: never a reference, because the guest writes meanwhile.
 
-use std::{io, ptr};
+use std::{
+    io, ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use godwit_migration::{host::PageBytes, limits::PAGE_BYTES};
 use vm_memory::{bitmap::AtomicBitmap, mmap::MmapRegion};
 
-/// Asks for huge pages, and to keep the guest out of core dumps. Advice only: a host that declines is as good.
+/// Whether core dumps are to have the guest's memory.
+pub(super) static IN_DUMPS: AtomicBool = AtomicBool::new(false);
+
+/// Asks for huge pages, and to keep the guest out of core dumps, unless they are to have it. Advice only: a host that
+/// declines is as good.
 pub(super) fn advise(mapping: &MmapRegion<AtomicBitmap>) {
-    for advice in [libc::MADV_HUGEPAGE, libc::MADV_DONTDUMP] {
+    let dump = if IN_DUMPS.load(Ordering::Relaxed) { libc::MADV_DODUMP } else { libc::MADV_DONTDUMP };
+    for advice in [libc::MADV_HUGEPAGE, dump] {
         // SAFETY: neither advice changes what the mapping holds.
         unsafe { libc::madvise(mapping.as_ptr().cast(), mapping.size(), advice) };
     }

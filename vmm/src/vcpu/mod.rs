@@ -3,6 +3,7 @@
 //! This file is the machine's side: [`Vcpu`], the handle. Neighbours: `thread` is the other side of the channel,
 //! `run` one entry into the guest and what to do about its exit, `state` what is saved, `msrs` which MSRs travel.
 
+mod brake;
 pub(crate) mod host;
 mod msrs;
 mod run;
@@ -15,12 +16,14 @@ mod thread;
 use std::{
     sync::mpsc::{self, Receiver, Sender, SyncSender},
     thread::JoinHandle,
+    time::Duration,
 };
 
-use godwit_migration::shape::CpuidEntry;
+use godwit_migration::{shape::CpuidEntry, slow::Throttle};
 use kvm_ioctls::VcpuFd;
 
 use crate::{error::MachineError, kvm::KvmError};
+use brake::Slept;
 use run::Runner;
 pub(crate) use run::Surroundings;
 use state::{RestoreContext, VcpuState};
@@ -34,6 +37,8 @@ enum Command {
     Resume,
     /// Stop running guest code; answered when the last exit is dealt with and the state is the guest's alone.
     Pause(SyncSender<()>),
+    /// Let the vCPU lose so much of its work from here on.
+    Throttle(Throttle, SyncSender<Result<(), KvmError>>),
     /// Answer with the state. Paused only.
     Save(SyncSender<Result<VcpuState, KvmError>>),
     /// Take the state over. Paused only.
@@ -45,6 +50,7 @@ pub(crate) struct Vcpu {
     id: u8,
     commands: Option<Sender<Command>>,
     thread: Option<JoinHandle<()>>,
+    slept: Slept,
 }
 
 impl Vcpu {
@@ -59,9 +65,13 @@ impl Vcpu {
         let (commands, received) = mpsc::channel();
         let name = format!("vcpu{id}");
         let builder = std::thread::Builder::new().name(name.clone()).stack_size(STACK_BYTES);
-        let thread = builder.spawn(move || thread::main(Runner::new(id, fd, cpuid, surroundings), &received));
+        let slept = Slept::default();
+        let thread = builder.spawn({
+            let slept = slept.clone();
+            move || thread::main(Runner::new(id, fd, cpuid, surroundings), &received, &slept)
+        });
         let thread = thread.map_err(|source| MachineError::Thread { name, source })?;
-        Ok(Self { id, commands: Some(commands), thread: Some(thread) })
+        Ok(Self { id, commands: Some(commands), thread: Some(thread), slept })
     }
 
     /// Lets it run.
@@ -74,6 +84,21 @@ impl Vcpu {
         let (answer, receiver) = mpsc::sync_channel(1);
         self.send(Command::Pause(answer))?;
         Ok(receiver)
+    }
+
+    /// Slows it from here on, or lets it go; it may run or be paused.
+    pub(crate) fn throttle(
+        &self,
+        throttle: Throttle,
+    ) -> Result<Receiver<Result<(), KvmError>>, MachineError> {
+        let (answer, receiver) = mpsc::sync_channel(1);
+        self.send(Command::Throttle(throttle, answer))?;
+        Ok(receiver)
+    }
+
+    /// Time that it has slept because it was slowed, since it was made.
+    pub(crate) fn slept(&self) -> Duration {
+        self.slept.get()
     }
 
     /// Asks for its state.

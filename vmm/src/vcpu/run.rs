@@ -1,6 +1,6 @@
 //! One entry into the guest, and what its exit asks for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use godwit_devices::{MmioBus, PioBus, StopLine};
 use godwit_migration::shape::CpuidEntry;
@@ -10,6 +10,7 @@ use kvm_bindings::{
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::{
+    brake::{Done, Waits},
     host::HostCpu,
     state::{RestoreContext, VcpuState},
     sys,
@@ -66,12 +67,13 @@ pub(super) struct Runner {
     /// What was set; KVM's own list shows bits that follow the guest's registers, on some hosts more.
     cpuid: Vec<CpuidEntry>,
     around: Surroundings,
+    waits: Waits,
 }
 
 impl Runner {
-    /// vCPU `id`, whose CPUID was set to `cpuid`.
+    /// vCPU `id`, whose CPUID was set to `cpuid`. For the calling thread to run.
     pub(super) fn new(id: u8, fd: VcpuFd, cpuid: Vec<CpuidEntry>, around: Surroundings) -> Self {
-        Self { id, fd, cpuid, around }
+        Self { id, fd, cpuid, around, waits: Waits::of_this_thread() }
     }
 
     /// Its number.
@@ -106,6 +108,12 @@ impl Runner {
                 self.over(Exit::KvmInternal(format!("vCPU {} at rip {rip:#x}: {what}", self.id)))
             }
         }
+    }
+
+    /// What it did up to now, for the brake. Its pages are known where it has a dirty ring.
+    pub(super) fn done(&self) -> Done {
+        let pages = self.around.ring.as_ref().map_or(0, |ring| ring.dirtied(self.id));
+        Done { at: Instant::now(), ready: self.waits.ready_time(), pages }
     }
 
     /// Has KVM complete the access of the last exit, without running guest code.

@@ -3,7 +3,7 @@
 //! A signal alone can come just before KVM_RUN and be lost. So its handler, on the vCPU's own thread, sets
 //! `immediate_exit`, which makes the next KVM_RUN return at once; the thread clears it before it looks for commands.
 
-use std::{cell::Cell, ptr, sync::OnceLock, thread::JoinHandle};
+use std::{cell::Cell, io, ptr, sync::OnceLock, thread::JoinHandle, time::Duration};
 
 use kvm_bindings::{
     KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_INTERNAL_ERROR_EMULATION,
@@ -115,4 +115,49 @@ pub(super) fn internal_error(vcpu: &mut VcpuFd) -> String {
         text += &format!(", its bytes are {:02x?}", &instruction.insn_bytes[..size]);
     }
     text
+}
+
+/// CPU time that the calling thread has used.
+pub(super) fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` of ours. The clock exists on every Linux; if not, the time stays 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Kicks the thread that made it, again and again, until it is dropped.
+pub(super) struct Ticker(libc::timer_t);
+
+impl Ticker {
+    /// Kicks the calling thread `every` so often.
+    pub(super) fn start(every: Duration) -> io::Result<Self> {
+        // SAFETY: all bytes zero is a valid `sigevent`; `gettid` has no conditions.
+        let (mut event, thread) = unsafe { (std::mem::zeroed::<libc::sigevent>(), libc::gettid()) };
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = SIGRTMIN();
+        event.sigev_notify_thread_id = thread;
+        let mut timer: libc::timer_t = ptr::null_mut();
+        // SAFETY: both pointers are to values of ours that live through the call.
+        if unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let timer = Self(timer);
+        let every = libc::timespec {
+            tv_sec: every.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(every.subsec_nanos()),
+        };
+        let turns = libc::itimerspec { it_interval: every, it_value: every };
+        // SAFETY: the timer is the one just made, the pointer is to a value of ours; no old value is asked for.
+        if unsafe { libc::timer_settime(timer.0, 0, &raw const turns, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(timer)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        // SAFETY: made by `start`, and deleted here alone.
+        unsafe { libc::timer_delete(self.0) };
+    }
 }

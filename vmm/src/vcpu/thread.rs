@@ -1,15 +1,22 @@
 //! A vCPU's thread: paused or running, each a function that returns what comes next.
 //!
-//! Commands are looked for only after KVM_RUN was interrupted. By then KVM has completed the port or memory access
+//! Commands are looked for only after KVM_RUN was interrupted; a vCPU that is slowed sleeps there, too, by `brake`. By then KVM has completed the port or memory access
 //! of the last exit (it does so on entry, before it looks at `immediate_exit`), so a paused vCPU owes nothing.
 
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    time::Instant,
+};
 
 use super::{
     Command,
+    brake::{Brake, Slept},
     run::{Runner, Step},
 };
-use crate::exit::{Exit, ExitSender};
+use crate::{
+    exit::{Exit, ExitSender},
+    sandbox::{Role, enter_or_panic},
+};
 
 /// What the thread does next.
 enum Next {
@@ -19,37 +26,55 @@ enum Next {
 }
 
 /// Body of the thread.
-pub(super) fn main(mut runner: Runner, commands: &Receiver<Command>) {
+pub(super) fn main(mut runner: Runner, commands: &Receiver<Command>, slept: &Slept) {
     let _report = ReportPanic { id: runner.id(), exits: runner.exits() };
+    enter_or_panic(Role::Vcpu);
     let kickable = runner.kickable();
+    let mut brake = Brake::default();
     let mut next = Next::Paused;
     loop {
         next = match next {
-            Next::Paused => paused(&mut runner, commands),
-            Next::Running => running(&mut runner, commands),
+            Next::Paused => paused(&mut runner, &mut brake, commands),
+            Next::Running => running(&mut runner, &mut brake, commands, slept),
             Next::End => break,
         };
     }
-    drop(kickable);
+    drop((brake, kickable));
 }
 
 /// Waits for commands.
-fn paused(runner: &mut Runner, commands: &Receiver<Command>) -> Next {
+fn paused(runner: &mut Runner, brake: &mut Brake, commands: &Receiver<Command>) -> Next {
     // A closed channel means that the machine is gone.
-    commands.recv().map_or(Next::End, |command| obey(runner, command, Next::Paused))
+    commands.recv().map_or(Next::End, |command| obey(runner, brake, command, Next::Paused))
 }
 
 /// Runs guest code until there is a command or the run is over.
-fn running(runner: &mut Runner, commands: &Receiver<Command>) -> Next {
+fn running(runner: &mut Runner, brake: &mut Brake, commands: &Receiver<Command>, slept: &Slept) -> Next {
     loop {
         // Before the first entry too: the kick of a command may have come before this thread could be kicked.
         match commands.try_recv() {
-            Ok(command) => match obey(runner, command, Next::Running) {
+            Ok(command) => match obey(runner, brake, command, Next::Running) {
                 Next::Running => {}
                 next => return next,
             },
             Err(TryRecvError::Disconnected) => return Next::End,
             Err(TryRecvError::Empty) => {}
+        }
+        if let Some(time) = brake.due(|| runner.done()) {
+            // A command ends the sleep: a slowed vCPU pauses as fast as another.
+            let began = Instant::now();
+            let command = commands.recv_timeout(time);
+            let took = began.elapsed();
+            brake.slept(took);
+            slept.add(took);
+            match command {
+                Ok(command) => match obey(runner, brake, command, Next::Running) {
+                    Next::Running => continue,
+                    next => return next,
+                },
+                Err(RecvTimeoutError::Disconnected) => return Next::End,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
         if let Ended::Over = until_interrupted(runner) {
             runner.complete();
@@ -74,7 +99,7 @@ fn until_interrupted(runner: &mut Runner) -> Ended {
     }
 }
 
-fn obey(runner: &mut Runner, command: Command, now: Next) -> Next {
+fn obey(runner: &mut Runner, brake: &mut Brake, command: Command, now: Next) -> Next {
     // Whoever asked may have gone; then the answer is of no interest.
     match command {
         Command::Resume => {
@@ -85,6 +110,7 @@ fn obey(runner: &mut Runner, command: Command, now: Next) -> Next {
             let _ = answer.send(());
             return Next::Paused;
         }
+        Command::Throttle(throttle, answer) => drop(answer.send(brake.set(throttle, || runner.done()))),
         Command::Save(answer) => drop(answer.send(runner.save())),
         Command::Restore(state, context, answer) => drop(answer.send(runner.restore(*state, &context))),
     }

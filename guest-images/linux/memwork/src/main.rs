@@ -8,6 +8,7 @@
 
 mod clock;
 mod compute;
+mod echo;
 mod entropy;
 mod heartbeat;
 mod memory;
@@ -45,6 +46,11 @@ fn main() -> ExitCode {
         thread::spawn(move || worker.run());
     }
     let rng_bytes = entropy::start();
+    if let Some(port) = params.echo
+        && let Err(error) = echo::start(port.get())
+    {
+        println!("linux: ERROR no echo on port {port}: {error}");
+    }
     beat(&params, &mut Heartbeat::new(stats, rng_bytes))
 }
 

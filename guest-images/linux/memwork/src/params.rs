@@ -1,10 +1,10 @@
 //! What the command line asks for: `key=value` words. Everything unknown is refused, with the words that are known.
 
-use std::time::Duration;
+use std::{num::NonZeroU16, time::Duration};
 
 /// Least memory: a page for each of 16 CPUs, many times over.
 const LEAST_MEMORY: u64 = 1 << 20;
-const KEYS: &str = "mem=BYTES[K|M|G], rate=PAGES_PER_SECOND, heartbeat=SECONDS, duration=SECONDS";
+const KEYS: &str = "mem=BYTES[K|M|G], rate=PAGES_PER_SECOND, heartbeat=SECONDS, duration=SECONDS, echo=PORT";
 
 /// The workload.
 #[derive(Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Params {
     pub heartbeat: Option<Duration>,
     /// When to end; none where 0 was asked for.
     pub duration: Option<Duration>,
+    /// TCP and UDP port on which what comes is sent back; none where 0 was asked for.
+    pub echo: Option<NonZeroU16>,
 }
 
 impl Default for Params {
@@ -26,6 +28,7 @@ impl Default for Params {
             rate_pages: 1000,
             heartbeat: Some(Duration::from_secs(1)),
             duration: None,
+            echo: None,
         }
     }
 }
@@ -45,6 +48,7 @@ impl Params {
                 "rate" => value.parse().ok().map(|n| params.rate_pages = n),
                 "heartbeat" => seconds(value).map(|time| params.heartbeat = time),
                 "duration" => seconds(value).map(|time| params.duration = time),
+                "echo" => value.parse().ok().map(|port| params.echo = NonZeroU16::new(port)),
                 _ => return Err(illegal()),
             };
             parsed.ok_or_else(|| {
@@ -81,11 +85,12 @@ mod tests {
 
     #[test]
     fn words_say_the_workload() {
-        let params = parse("mem=2M rate=7 heartbeat=0.5 duration=3").unwrap();
+        let params = parse("mem=2M rate=7 heartbeat=0.5 duration=3 echo=7").unwrap();
         assert_eq!(params.memory_bytes, 2 << 20);
         assert_eq!(params.rate_pages, 7);
         assert_eq!(params.heartbeat, Some(Duration::from_millis(500)));
         assert_eq!(params.duration, Some(Duration::from_secs(3)));
+        assert_eq!(params.echo, NonZeroU16::new(7));
         assert_eq!(parse("heartbeat=0").unwrap().heartbeat, None);
         assert_eq!(parse("").unwrap(), Params::default());
     }
@@ -100,6 +105,7 @@ mod tests {
             "mem=99999999999999999999G",
             "mem=17179869184G",
             "rate=-1",
+            "echo=65536",
         ] {
             let error = parse(word).unwrap_err();
             assert!(error.contains(&format!("'{word}'")) && error.contains("mem=BYTES"), "{error}");

@@ -3,6 +3,7 @@
 //! Neighbours: `ring0` (the waiting itself), `paging` (maps the registers), `cpus` (whom to start).
 
 use super::boot::{SPURIOUS_VECTOR, TIMER_VECTOR, TRAMPOLINE};
+use super::port;
 use super::ring0;
 
 const BASE: usize = 0xfee0_0000;
@@ -16,6 +17,8 @@ const LEGACY_INPUT: usize = 0x350;
 const TIMER_COUNT: usize = 0x380;
 const TIMER_DIVISOR: usize = 0x3e0;
 
+/// Ports of the interrupt masks of the two 8259s.
+const LEGACY_MASKS: [u16; 2] = [0x21, 0xa1];
 const ENABLED: u32 = 0x100;
 const MASKED: u32 = 1 << 16;
 const DIVIDE_BY_ONE: u32 = 0b1011;
@@ -36,7 +39,14 @@ fn write(register: usize, value: u32) {
     unsafe { core::ptr::with_exposed_provenance_mut::<u32>(BASE + register).write_volatile(value) }
 }
 
-/// Makes the running vCPU's timer usable, and closes it to the legacy interrupt controller.
+/// Silences the legacy interrupt controllers, of which firmware may have left a timer's interrupt pending. Before the
+/// first [`enable`]: QEMU's software emulation forgets to take back an interrupt that is pending when it is closed
+/// out, and then raises a fault for want of it.
+pub fn silence_legacy_controllers() {
+    LEGACY_MASKS.into_iter().for_each(|mask| port::write(mask, 0xff));
+}
+
+/// Makes the running vCPU's timer usable, and closes it to the legacy interrupt controllers.
 pub fn enable() {
     write(SPURIOUS, ENABLED | SPURIOUS_VECTOR);
     write(LEGACY_INPUT, MASKED);

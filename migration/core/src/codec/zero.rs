@@ -1,23 +1,29 @@
 //! A page of zeros: no bytes at all.
 
-use super::{Codec, CodecRow, Coded};
-use crate::{error::ProtocolError, host::PageBytes};
+use super::{Codec, CodecRow, Coded, Held, refused};
+use crate::{error::LaneError, host::PageBytes};
 
 pub(super) const ROW: CodecRow =
-    CodecRow { name: "zero", wire_id: 2, page_bytes: 0, make: || Box::new(Zero) };
+    CodecRow { name: "zero", wire_id: 2, page_bytes: Some(0), make: || Box::new(Zero) };
 
-struct Zero;
+pub(super) struct Zero;
 
 impl Codec for Zero {
-    fn encode(&mut self, page: &PageBytes, _: &mut Vec<u8>) -> Coded {
-        if is_zero(page) { Coded::Used } else { Coded::Declined }
+    fn encode(&mut self, _: u32, bytes: &PageBytes, _: &mut Vec<u8>) -> Coded {
+        if is_zero(bytes) { Coded::Used(ROW.wire_id) } else { Coded::Declined }
     }
 
-    fn decode(&mut self, payload: &[u8], page: &mut PageBytes) -> Result<(), ProtocolError> {
+    fn decode(
+        &mut self,
+        _: u32,
+        payload: &[u8],
+        _: &dyn Held,
+        bytes: &mut PageBytes,
+    ) -> Result<(), LaneError> {
         if !payload.is_empty() {
-            return Err(ProtocolError::new("a zero page with content"));
+            return Err(refused(ROW.name, "with content"));
         }
-        page.fill(0);
+        bytes.fill(0);
         Ok(())
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Unlike QEMU's, the prediction contains the cost of everything that is not pages.
 
-use super::{Convergence, Standing, StopRow, Verdict};
+use super::{Convergence, Standing, Verdict};
+use crate::part::Row;
 
-pub(crate) const ROW: StopRow = StopRow {
+pub(super) const ROW: Row<dyn Convergence> = Row {
     name: "downtime-budget",
     about: "when the predicted downtime is within the budget",
-    make: || Box::new(DowntimeBudget),
+    params: &[],
+    make: |_| Box::new(DowntimeBudget),
 };
 
 struct DowntimeBudget;

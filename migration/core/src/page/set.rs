@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::limits::BLOCK_PAGES;
+
 /// A set of pages of a guest with a fixed number of pages. One bit a page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageSet {
@@ -75,6 +77,13 @@ impl PageSet {
         }
     }
 
+    /// Takes the pages of `range` out.
+    pub fn remove_range(&mut self, range: Range<u32>) {
+        for page in range.start..range.end.min(self.pages) {
+            self.remove(page);
+        }
+    }
+
     /// `self ∪= other`. Both of one guest.
     pub fn union(&mut self, other: &Self) {
         self.combine(other, |a, b| a | b);
@@ -121,6 +130,22 @@ impl PageSet {
     /// The pages in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(i, &word)| Bits(word).map(move |bit| i as u32 * 64 + bit))
+    }
+
+    /// The pages of the set that `keep` says yes to; it is asked for the pages of the set alone, in ascending order.
+    #[must_use]
+    pub fn filtered(&self, mut keep: impl FnMut(u32) -> bool) -> Self {
+        let kept = |(i, &word): (usize, &u64)| {
+            Bits(word).filter(|&bit| keep(i as u32 * 64 + bit)).fold(0, |kept, bit| kept | 1 << bit)
+        };
+        Self { pages: self.pages, words: self.words.iter().enumerate().map(kept).collect() }
+    }
+
+    /// Number of pages of the set in each [block](crate::limits::BLOCK_PAGES) of the guest.
+    #[must_use]
+    pub fn count_by_block(&self) -> Vec<u32> {
+        let block = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum();
+        self.words.chunks(BLOCK_PAGES as usize / 64).map(block).collect()
     }
 
     /// The pages as maximal runs of consecutive pages, ascending.

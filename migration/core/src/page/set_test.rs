@@ -33,6 +33,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn filtered_and_counted_by_block(raw in proptest::collection::btree_set(0u32..1100, 0..300), parts in 1u32..5) {
+        let set = of(1100, &raw);
+        let expected: Vec<u32> = raw.iter().copied().filter(|page| page % parts == 0).collect();
+        let mut asked = vec![];
+        let kept = set.filtered(|page| { asked.push(page); page % parts == 0 });
+        prop_assert_eq!(kept.iter().collect::<Vec<_>>(), expected);
+        prop_assert!(asked.iter().eq(&raw), "asked for its own pages, in order");
+        let counted: Vec<u32> =
+            (0..3).map(|block| raw.iter().filter(|&&page| page / 512 == block).count() as u32).collect();
+        prop_assert_eq!(set.count_by_block(), counted);
+    }
+}
+
 #[test]
 fn a_full_set_ends_at_the_last_page() {
     let set = PageSet::full(130);

@@ -1,15 +1,15 @@
-//! Every owed page, by address: what QEMU does.
+//! Every owed page: what QEMU does.
 
-use super::{Policy, PolicyRow};
-use crate::page::{PageBook, Plan};
+use super::{Policy, Scene};
+use crate::{page::Plan, part::Row};
 
-pub(crate) const ROW: PolicyRow =
-    PolicyRow { name: "all", about: "every owed page, by address", make: || Box::new(All) };
+pub(super) const ROW: Row<dyn Policy> =
+    Row { name: "all", about: "every owed page", params: &[], make: |_| Box::new(All) };
 
 struct All;
 
 impl Policy for All {
-    fn plan(&mut self, _round: u32, book: &PageBook) -> Plan {
-        Plan::all(book.owed().clone())
+    fn plan(&mut self, scene: &Scene) -> Plan {
+        Plan::all(scene.book.owed().clone())
     }
 }

@@ -4,19 +4,20 @@
 //! first round is sent whole in the paper's figure of `to_send`, but its text applies `to_skip` to every round; we
 //! follow the text.
 
-use super::{Policy, PolicyRow};
-use crate::page::{PageBook, Plan};
+use super::{Policy, Scene};
+use crate::{page::Plan, part::Row};
 
-pub(crate) const ROW: PolicyRow = PolicyRow {
+pub(super) const ROW: Row<dyn Policy> = Row {
     name: "skip-redirtied",
     about: "owed pages, except those written again just before they would go",
-    make: || Box::new(SkipRedirtied),
+    params: &[],
+    make: |_| Box::new(SkipRedirtied),
 };
 
 struct SkipRedirtied;
 
 impl Policy for SkipRedirtied {
-    fn plan(&mut self, _round: u32, book: &PageBook) -> Plan {
-        Plan { skip_redirtied: true, ..Plan::all(book.owed().clone()) }
+    fn plan(&mut self, scene: &Scene) -> Plan {
+        Plan { skip_redirtied: true, ..Plan::all(scene.book.owed().clone()) }
     }
 }

@@ -1,13 +1,13 @@
 //! What a source has done so far, and the report that comes of it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{SourceConfig, Time};
 use crate::{
-    codec::{self, CODECS},
+    codec,
     error::MigrationError,
     limits::PAGE_BYTES,
-    report::{Bytes, CpuTime, Downtime, Outcome, Pages, Predicted, Report, Round},
+    report::{Bytes, CpuTime, Downtime, GuestSlowed, Outcome, Pages, Predicted, Report, Round, StepTaken},
     wire::LaneTotals,
 };
 
@@ -33,16 +33,39 @@ pub(super) struct Account {
     pub(super) rounds: Vec<Round>,
     pub(super) totals: LaneTotals,
     pub(super) bytes_per_s: f64,
+    /// Bytes on the wire per byte of page in the last telling round.
+    pub(super) wire_ratio: f64,
     /// Pages that the last harvest found.
     pub(super) last_dirty: u64,
+    /// Pages that the harvest before it found.
+    pub(super) dirty_before: u64,
+    /// How long the interval was that the last harvest ended.
+    pub(super) interval: Duration,
+    /// When the last harvest was, or tracking began.
+    pub(super) harvested_at: Time,
     pub(super) untouched: u64,
+    /// Pages that were owed and then free, also those that a lane found so.
+    pub(super) free: u64,
+    /// Time taken from the vCPUs so far, and up to the last harvest.
+    pub(super) slowed: Duration,
+    slowed_before: Duration,
+    /// When the harvest under way began, and how long the last one took.
+    harvest_began: Time,
+    pub(super) harvest: Duration,
+    /// Steps of the ladder.
+    pub(super) steps: Vec<StepTaken>,
     /// Pages that have been in any plan.
     pub(super) distinct: u64,
     pub(super) round_planned: u64,
     pub(super) owed_before_round: u64,
+    /// Pages owed at the last harvest, or when tracking began.
+    pub(super) owed_when_known: u64,
     pub(super) stop_reason: Option<String>,
     pub(super) predicted_downtime: Option<Duration>,
+    /// Total time as it was expected after the first round, in seconds.
+    pub(super) predicted_total_s: Option<f64>,
     pub(super) target_cpu_s: Option<f64>,
+    cpus: u8,
     pages: u32,
     /// Pages that the harvests since the last round began have found.
     dirty_since_round: u64,
@@ -52,7 +75,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(now: Time, pages: u32) -> Self {
+    pub(super) fn new(now: Time, pages: u32, cpus: u8) -> Self {
         Self {
             began: now,
             set_up: None,
@@ -60,14 +83,27 @@ impl Account {
             rounds: vec![],
             totals: LaneTotals::default(),
             bytes_per_s: 0.0,
+            wire_ratio: 1.0,
             last_dirty: 0,
+            dirty_before: 0,
+            interval: Duration::ZERO,
+            harvested_at: now,
             untouched: 0,
+            free: 0,
+            slowed: Duration::ZERO,
+            slowed_before: Duration::ZERO,
+            harvest_began: now,
+            harvest: Duration::ZERO,
+            steps: vec![],
             distinct: 0,
             round_planned: 0,
             owed_before_round: u64::from(pages),
+            owed_when_known: u64::from(pages),
             stop_reason: None,
             predicted_downtime: None,
+            predicted_total_s: None,
             target_cpu_s: None,
+            cpus,
             pages,
             dirty_since_round: 0,
             round_dirty: 0,
@@ -80,11 +116,40 @@ impl Account {
         self.rounds_begun
     }
 
-    pub(super) fn harvested(&mut self, dirty: u64, owed: u64) {
+    /// Pages sent that had been sent before.
+    pub(super) fn duplicate_pages(&self) -> u64 {
+        self.totals.pages.saturating_sub(self.distinct)
+    }
+
+    pub(super) fn harvest_begins(&mut self, now: Time) {
+        self.harvest_began = now;
+    }
+
+    pub(super) fn harvest_took(&mut self, now: Time) {
+        self.harvest = now.saturating_sub(self.harvest_began);
+    }
+
+    /// `taken` as a share of the time of all vCPUs.
+    fn share(&self, taken: Duration, time: Duration) -> f64 {
+        let time = time.as_secs_f64() * f64::from(self.cpus);
+        if time > 0.0 { (taken.as_secs_f64() / time).min(1.0) } else { 0.0 }
+    }
+
+    pub(super) fn harvested(&mut self, now: Time, dirty: u64, owed: u64) {
+        self.interval = now.saturating_sub(self.harvested_at);
+        self.harvested_at = now;
+        self.dirty_before = self.last_dirty;
         self.last_dirty = dirty;
         self.dirty_since_round += dirty;
+        self.owed_when_known = owed;
+        let taken = self.slowed.saturating_sub(std::mem::replace(&mut self.slowed_before, self.slowed));
+        let share = self.share(taken, self.interval);
+        let running = self.moments.pause.is_none();
         if let Some(round) = self.rounds.last_mut() {
             round.owed_after = owed;
+            if running {
+                round.throttle = share;
+            }
         }
     }
 
@@ -94,6 +159,7 @@ impl Account {
         self.round_began = now;
         self.round_planned = planned;
         self.owed_before_round = owed;
+        self.owed_when_known = owed;
     }
 
     pub(super) fn round_ends(&mut self, now: Time, totals: &LaneTotals) {
@@ -101,8 +167,12 @@ impl Account {
         let bandwidth = if seconds > 0.0 { totals.wire_bytes as f64 / seconds } else { 0.0 };
         if totals.wire_bytes >= TELLING_BYTES || self.bytes_per_s == 0.0 {
             self.bytes_per_s = bandwidth;
+            let zeros = totals.by_codec[usize::from(codec::ZERO)];
+            let raw = (totals.pages.saturating_sub(zeros) * PAGE_BYTES as u64) as f64;
+            self.wire_ratio = if raw > 0.0 { totals.wire_bytes as f64 / raw } else { 1.0 };
         }
         self.totals.add(totals);
+        self.free += totals.free;
         self.rounds.push(Round {
             n: self.rounds_begun,
             dirty_pages: self.round_dirty,
@@ -112,6 +182,7 @@ impl Account {
             bandwidth,
             owed_after: 0,
             throttle: 0.0,
+            by_encoding: by_encoding(totals),
         });
     }
 
@@ -129,7 +200,7 @@ impl Account {
         let Moments { pause, paused, harvested, ready, running } = self.moments;
         Report {
             schema: REPORT_SCHEMA,
-            preset: config.preset.name.into(),
+            preset: config.scheme.name.clone(),
             lanes: config.lanes,
             tracking: config.tracking.clone(),
             outcome,
@@ -145,6 +216,7 @@ impl Account {
                 handover: since(ready, running),
             },
             resume_s: since(ready, running),
+            bandwidth_cap: config.bandwidth_cap,
             rounds: self.rounds.clone(),
             pages: self.report_pages(),
             bytes: Bytes {
@@ -153,9 +225,16 @@ impl Account {
             },
             cpu_s: CpuTime { source: 0.0, target: self.target_cpu_s },
             predicted: Predicted {
-                total_s: None,
+                total_s: self.predicted_total_s,
                 downtime_s: self.predicted_downtime.map(|d| d.as_secs_f64()),
             },
+            guest_slowed: GuestSlowed {
+                vcpu_s: self.slowed.as_secs_f64(),
+                share: self
+                    .set_up
+                    .map_or(0.0, |from| self.share(self.slowed, pause.unwrap_or(now).saturating_sub(from))),
+            },
+            steps: self.steps.clone(),
         }
     }
 
@@ -164,14 +243,19 @@ impl Account {
         Pages {
             total: u64::from(self.pages),
             untouched: self.untouched,
+            free: self.free,
             sent: self.totals.pages,
-            duplicate: self.totals.pages.saturating_sub(self.distinct),
+            duplicate: self.duplicate_pages(),
             zero: by(codec::ZERO),
-            by_encoding: CODECS
-                .iter()
-                .map(|row| (row.name.to_string(), by(row.wire_id)))
-                .filter(|(_, n)| *n > 0)
-                .collect(),
+            by_encoding: by_encoding(&self.totals),
         }
     }
+}
+
+/// Pages by the names of their encodings.
+fn by_encoding(totals: &LaneTotals) -> BTreeMap<String, u64> {
+    codec::reported()
+        .map(|(name, id)| (name.to_string(), totals.by_codec[usize::from(id)]))
+        .filter(|(_, n)| *n > 0)
+        .collect()
 }

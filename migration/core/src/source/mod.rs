@@ -1,19 +1,22 @@
 //! The source of a migration, without I/O: events in, actions out, time as a number.
 //!
 //! ```text
-//! Hello → Prepare → Lanes → Joining → Begin → ( Sending → Draining → Harvesting )*
-//!       → Pausing → FinalHarvest → Final → HandedOver → Done
-//! any phase before HandedOver → Undoing → Done
+//! Hello → Prepare → Lanes → Joining → Begin → ( Watching → Looking )* → ( Sending → Draining → Harvesting )*
+//!       → Pausing → FinalHarvest → Final → GivingUp → Gone → ( Asking → ( Resting | Gone ) )* → Done
+//! any phase before Gone → Undoing → Done; Gone and Asking too, on the target's word that it will never run the guest
 //! ```
 //! Each phase is a struct in [`phase`], consumed by the step that leaves it. Whoever drives the machine carries out
 //! the actions in order and reports back; the same machine runs under the real driver and in the lab.
 //!
 //! The hand-over, told once: the target answers `Ready` only when everything is loaded and checked. Then the source
-//! *gives up its right to run* ([`Action::GiveUp`]) and only after that says `Go`. From there on the source cannot
-//! resume by itself: if no answer comes the outcome is unknown, and the guest stays paused here with all it has.
+//! *gives up its right to run* ([`Action::GiveUp`]) and only when that is done and on record ([`Event::GivenUp`]) says
+//! `Go`. Until then it can take the right back by itself. From there on the source cannot resume by itself: if no answer
+//! comes it connects anew and asks, and if that leads nowhere the outcome is unknown, and the guest stays paused here with
+//! all it has.
 
 mod account;
 mod context;
+mod handover;
 mod phase;
 
 #[cfg(test)]
@@ -25,12 +28,15 @@ use godwit_state::Sections;
 
 use self::{context::Context, phase::Phase};
 use crate::{
+    cancellation::Cancellation,
+    convergence::ladder::Escalation,
     error::ProtocolError,
     host::HostError,
     page::{PageSet, Plan},
-    preset::Preset,
+    preset::Scheme,
     report::{Progress, Report},
     shape::MachineShape,
+    slow::Throttle,
     wire::{LaneTotals, SourceMessage, TargetMessage},
 };
 
@@ -51,8 +57,10 @@ pub enum OnTimeout {
 pub struct SourceConfig {
     /// Random name of this migration.
     pub session: u128,
+    /// The session of the last attempt to move this guest from here; 0 for none.
+    pub replaces: u128,
     /// The scheme.
-    pub preset: &'static Preset,
+    pub scheme: Scheme,
     /// Number of lanes.
     pub lanes: u8,
     /// Downtime that the user allows.
@@ -61,6 +69,10 @@ pub struct SourceConfig {
     pub timeout: Option<Duration>,
     /// What happens then.
     pub on_timeout: OnTimeout,
+    /// Bandwidth cap of all lanes together, bytes/s. Whoever drives the lanes keeps it; the machine predicts with it.
+    pub bandwidth_cap: Option<u64>,
+    /// What is tried when pre-copy makes no progress.
+    pub escalate: Escalation,
     /// Name of the dirty tracking, for the report.
     pub tracking: String,
     /// The machine.
@@ -76,14 +88,22 @@ pub enum Event {
     LanesOpen,
     /// Tracking runs; these pages may have been written before.
     Tracking(PageSet),
+    /// These pages are free, as [`FreePages`](crate::host::FreePages) means it; told just before [`Event::Tracking`] or
+    /// [`Event::Harvested`], and taken before that harvest.
+    Free(PageSet),
     /// A harvest.
     Harvested(PageSet),
+    /// So much of their time has been taken from the vCPUs, all together, since the migration began. Told before a
+    /// harvest, a pause and an end, where the guest is slowed.
+    Slowed(Duration),
     /// The lanes have written the whole round, its end included.
     RoundSent(LaneTotals),
     /// The guest stands still.
     Paused,
     /// The state of everything but memory.
     Saved(Sections),
+    /// [`Action::GiveUp`] is done: the right to run is gone from here, and that is on record.
+    GivenUp,
     /// [`Action::Undo`] is done, or what of it failed.
     Undone(Result<(), HostError>),
     /// The target broke the protocol.
@@ -92,8 +112,10 @@ pub enum Event {
     LinkLost(String),
     /// This host failed.
     HostFailed(HostError),
-    /// Somebody here wants it to end.
-    Cancel,
+    /// The bandwidth cap is another one from here on.
+    BandwidthCap(Option<u64>),
+    /// Somebody here wants it to end, or the guest has ended.
+    Cancel(Cancellation),
     /// Time has passed.
     Tick,
 }
@@ -118,15 +140,22 @@ pub enum Action {
         /// Whether it is the stop-and-copy.
         last: bool,
     },
+    /// Slow the guest down from here on, or let it go.
+    Throttle(Throttle),
     /// Stop the guest; then [`Event::Paused`].
     Pause,
     /// Save everything but memory; then [`Event::Saved`].
     Save,
-    /// Give up the right to run this guest, for good.
+    /// Put on record that the right to run this guest is given up, and give it up; then [`Event::GivenUp`]. Where the
+    /// record cannot be written the right stays: [`Event::HostFailed`].
     GiveUp,
-    /// The target will never run the guest and says so: the right to run is here again.
+    /// The target will never run the guest, by its own word or because `Go` has not left: the right to run is here
+    /// again.
     TakeBack,
-    /// Stop the lanes and tracking, and let the guest run on if it was paused; then [`Event::Undone`].
+    /// Connect to the target anew and say `Ask`, in place of the link that was; the answer comes as a message, and where
+    /// the target cannot be reached, [`Event::LinkLost`].
+    Ask,
+    /// Stop the lanes and tracking, let the guest run on if it was paused, and at full speed; then [`Event::Undone`].
     Undo,
     /// It is over.
     Finish(Box<Report>),
@@ -149,6 +178,10 @@ impl Source {
 
     /// Takes an event in.
     pub fn handle(&mut self, now: Time, event: Event) {
+        if let Event::BandwidthCap(cap) = event {
+            self.context.config.bandwidth_cap = cap;
+            return;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         self.phase = phase.step(&mut self.context, now, event);
     }
@@ -164,7 +197,7 @@ impl Source {
         self.context.deadline(&self.phase)
     }
 
-    /// Whether a cancellation would still be heard: before `Go`.
+    /// Whether a cancellation would still stop it, and the peer is still to hear signs of life: before the hand-over.
     #[must_use]
     pub fn can_cancel(&self) -> bool {
         self.phase.can_cancel()

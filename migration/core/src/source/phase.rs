@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Action, Event, OnTimeout, Time, context::Context};
+use super::{Action, Event, OnTimeout, Time, context::Context, handover::Handover};
 use crate::{
     convergence::Verdict,
     error::{Class, MigrationError},
-    limits::{ANSWER_TIMEOUT, BUILD_TIMEOUT, CAPABILITIES, DRAIN_TIMEOUT, MAX_REASONS, PROTOCOL, SOFTWARE},
+    limits::{
+        ANSWER_TIMEOUT, BUILD_TIMEOUT, CAPABILITIES, DRAIN_TIMEOUT, LOOK_AGAIN, MAX_REASONS, PROTOCOL,
+        SOFTWARE,
+    },
+    page::Plan,
     report::Outcome,
     wire::{Hello, LaneTotals, Prepare, SourceMessage, TargetMessage, clean_text},
 };
@@ -23,6 +27,10 @@ pub(super) enum Phase {
     Joining(Joining),
     /// Tracking is being started.
     Begin,
+    /// The guest is watched before the first round: so many harvests are still to come.
+    Watching(u32),
+    /// One of these harvests is being taken.
+    Looking(u32),
     /// The lanes are writing a round.
     Sending(Sending),
     /// Written; the target has not yet got all of it.
@@ -35,8 +43,8 @@ pub(super) enum Phase {
     FinalHarvest,
     /// The last pages and the state are on their way; the target will say `Ready`.
     Final(Final),
-    /// `Go` is out: the target has the right to run.
-    HandedOver,
+    /// The right to run is given up, or about to be.
+    HandedOver(Handover),
     /// Back to where it was.
     Undoing(MigrationError),
     /// Nothing more will happen.
@@ -84,6 +92,7 @@ impl Phase {
             newest: PROTOCOL.1,
             capabilities: CAPABILITIES,
             session: context.config.session,
+            replaces: context.config.replaces,
             software: SOFTWARE.into(),
         }));
         context.expect_answer(now, ANSWER_TIMEOUT);
@@ -96,16 +105,17 @@ impl Phase {
             Self::Hello(_) => "hello",
             Self::Prepare => "prepare",
             Self::Lanes | Self::Joining(_) | Self::Begin => "setup",
+            Self::Watching(_) | Self::Looking(_) => "watching",
             Self::Sending(_) | Self::Draining(_) | Self::Harvesting => "rounds",
             Self::Pausing | Self::FinalHarvest | Self::Final(_) => "final",
-            Self::HandedOver => "handover",
+            Self::HandedOver(handover) => handover.name(),
             Self::Undoing(_) => "undo",
             Self::Done => "done",
         }
     }
 
     pub(super) fn can_cancel(&self) -> bool {
-        !matches!(self, Self::HandedOver | Self::Undoing(_) | Self::Done)
+        !matches!(self, Self::HandedOver(_) | Self::Undoing(_) | Self::Done)
     }
 
     /// Whether the user's time-out ends this phase. A forced copy waits for the round to end; a stop-and-copy that
@@ -118,6 +128,8 @@ impl Phase {
                 | Self::Lanes
                 | Self::Joining(_)
                 | Self::Begin
+                | Self::Watching(_)
+                | Self::Looking(_)
                 | Self::Sending(_)
                 | Self::Draining(_)
                 | Self::Harvesting
@@ -128,11 +140,16 @@ impl Phase {
     /// The next phase.
     pub(super) fn step(self, context: &mut Context, now: Time, event: Event) -> Self {
         match (self, event) {
+            (phase, Event::Slowed(taken)) => {
+                context.account.slowed = taken;
+                phase
+            }
             (Self::Undoing(error), event) => undoing(error, context, now, event),
             (Self::Done, _) => Self::Done,
-            (Self::HandedOver, event) => handed_over(context, now, event),
+            (Self::HandedOver(handover), event) => handover.step(context, now, event),
             (phase, Event::Tick) => phase.tick(context, now),
-            (phase, Event::Cancel) => phase.fail(context, Class::Cancelled, "cancelled on request"),
+            (phase, Event::Message(TargetMessage::Beat)) => phase,
+            (phase, Event::Cancel(why)) => phase.fail(context, why.class(), &why.to_string()),
             (phase, Event::LinkLost(reason)) => phase.fail(context, Class::Link, &reason),
             (phase, Event::HostFailed(error)) => phase.fail(context, Class::Local, &error.0),
             (phase, Event::ProtocolBroken(error)) => phase.fail(context, Class::Protocol, &error.to_string()),
@@ -140,6 +157,10 @@ impl Phase {
                 phase.fail(context, Class::Peer, &format!("the target gave up: {}", clean_text(&reason)))
             }
             (phase, Event::Message(message)) => phase.message(context, now, message),
+            (phase, Event::Free(pages)) => {
+                context.free(pages);
+                phase
+            }
             (phase, event) => phase.done(context, now, event),
         }
     }
@@ -190,7 +211,7 @@ impl Phase {
                 round_done(context, now, &totals, pages)
             }
             (Self::Final(Final { sent, state_sent: true, ready: None }), TargetMessage::Ready) => {
-                Final { sent, state_sent: true, ready: Some(now) }.next(context, now)
+                Final { sent, state_sent: true, ready: Some(now) }.next(context)
             }
             (phase, message) => {
                 let text = format!("the target said {} in phase {}", message.name(), phase.name());
@@ -209,7 +230,17 @@ impl Phase {
             (Self::Begin, Event::Tracking(touched)) => {
                 context.tracking(&touched);
                 context.account.set_up = Some(now);
-                next_round(context, now)
+                context.account.harvested_at = now;
+                watch(context, now, context.config.scheme.observe.harvests)
+            }
+            (Self::Looking(_), Event::Harvested(dirty)) if context.holds_back() => {
+                context.harvested(now, dirty);
+                // No round has been done since the rules were asked, and what is owed has not become less.
+                if context.is_forced(now) { next_round(context, now) } else { round(context, now) }
+            }
+            (Self::Looking(left), Event::Harvested(dirty)) => {
+                context.harvested(now, dirty);
+                watch(context, now, left - 1)
             }
             (Self::Sending(Sending { done: Some(pages) }), Event::RoundSent(totals)) => {
                 round_done(context, now, &totals, pages)
@@ -219,7 +250,8 @@ impl Phase {
                 Self::Draining(Draining { totals, at: now })
             }
             (Self::Harvesting, Event::Harvested(dirty)) => {
-                context.harvested(&dirty);
+                context.account.harvest_took(now);
+                context.harvested(now, dirty);
                 next_round(context, now)
             }
             (Self::Pausing, Event::Paused) => {
@@ -228,15 +260,16 @@ impl Phase {
                 Self::FinalHarvest
             }
             (Self::FinalHarvest, Event::Harvested(dirty)) => {
-                context.harvested(&dirty);
+                context.harvested(now, dirty);
                 context.account.moments.harvested = Some(now);
-                send_round(context, now, true);
+                let plan = context.last_plan();
+                send(context, now, plan, true);
                 context.act(Action::Save);
                 Self::Final(Final::default())
             }
             (Self::Final(phase), Event::RoundSent(totals)) => {
                 context.expect_answer(now, BUILD_TIMEOUT + DRAIN_TIMEOUT);
-                Final { sent: Some(totals), ..phase }.next(context, now)
+                Final { sent: Some(totals), ..phase }.next(context)
             }
             (Self::Final(phase), Event::Saved(sections)) => {
                 context.send(SourceMessage::State(sections.into()));
@@ -258,12 +291,20 @@ impl Phase {
             let text = format!("the migration did not get there in the {given:.1} s it was given");
             return self.fail(context, Class::Timeout, &text);
         }
-        self
+        match self {
+            Self::Watching(left) if context.look_at.is_some_and(|at| now >= at) => {
+                context.look_at = None;
+                context.act(Action::Harvest);
+                Self::Looking(left)
+            }
+            phase => phase,
+        }
     }
 
     /// Gives up before `Go`: says so to the target, and goes back to where the guest was.
-    fn fail(self, context: &mut Context, class: Class, reason: &str) -> Self {
+    pub(super) fn fail(self, context: &mut Context, class: Class, reason: &str) -> Self {
         context.answered();
+        context.look_at = None;
         let error = MigrationError {
             class,
             phase: self.name().into(),
@@ -280,14 +321,11 @@ impl Phase {
 
 impl Final {
     /// Hands over once the lanes are done and the target is ready.
-    fn next(self, context: &mut Context, now: Time) -> Phase {
+    fn next(self, context: &mut Context) -> Phase {
         let Final { sent: Some(totals), ready: Some(ready), .. } = self else { return Phase::Final(self) };
         context.account.round_ends(ready, &totals);
         context.account.moments.ready = Some(ready);
-        context.act(Action::GiveUp);
-        context.send(SourceMessage::Go);
-        context.expect_answer(now, ANSWER_TIMEOUT);
-        Phase::HandedOver
+        Handover::begin(context)
     }
 }
 
@@ -299,74 +337,62 @@ fn round_done(context: &mut Context, now: Time, totals: &LaneTotals, arrived: u6
     }
     context.answered();
     context.account.round_ends(now, totals);
+    context.account.harvest_begins(now);
     context.act(Action::Harvest);
     Phase::Harvesting
+}
+
+/// Watches the guest for `left` more harvests, and then begins the rounds.
+fn watch(context: &mut Context, now: Time, left: u32) -> Phase {
+    if left == 0 {
+        return next_round(context, now);
+    }
+    context.look_at = Some(now.saturating_add(context.config.scheme.observe.every));
+    Phase::Watching(left)
 }
 
 /// Another round, or the stop-and-copy.
 fn next_round(context: &mut Context, now: Time) -> Phase {
     match context.decide(now) {
-        Verdict::Again => {
-            send_round(context, now, false);
-            Phase::Sending(Sending::default())
-        }
-        Verdict::Final(reason) => {
-            context.account.stop_reason = Some(reason);
-            context.account.moments.pause = Some(now);
-            context.act(Action::Pause);
-            Phase::Pausing
-        }
+        Verdict::Again => round(context, now),
+        Verdict::Cancel(reason) => Phase::Harvesting.fail(context, Class::Timeout, &reason),
+        Verdict::Final(reason) => stop(context, now, reason),
     }
 }
 
-fn send_round(context: &mut Context, now: Time, last: bool) {
-    let owed = context.owed_pages();
-    let plan = context.plan(last);
-    context.account.round_begins(now, u64::from(plan.pages.count()), owed);
+/// Another round. Where the policy holds back all that is owed, the round would send nothing and so would the next one,
+/// at once and for ever: the guest is given time in which pages may come clean, as often as that can help the policy,
+/// and then pre-copy is over.
+fn round(context: &mut Context, now: Time) -> Phase {
+    if let Some(plan) = context.plan() {
+        send(context, now, plan, false);
+        return Phase::Sending(Sending::default());
+    }
+    if context.may_look_again() {
+        context.look_at = Some(now.saturating_add(LOOK_AGAIN));
+        return Phase::Watching(1);
+    }
+    context.will_stop(now);
+    let reason = match context.owed_pages() {
+        0 => "nothing is owed".into(),
+        owed => format!("the policy holds back all that is owed: {owed} pages"),
+    };
+    stop(context, now, reason)
+}
+
+fn stop(context: &mut Context, now: Time, reason: String) -> Phase {
+    context.account.stop_reason = Some(reason);
+    context.account.moments.pause = Some(now);
+    context.act(Action::Pause);
+    Phase::Pausing
+}
+
+fn send(context: &mut Context, now: Time, plan: Plan, last: bool) {
+    // The plan's pages are no longer owed.
+    let planned = u64::from(plan.pages.count());
+    context.account.round_begins(now, planned, context.owed_pages() + planned);
     let round = context.account.rounds_begun();
     context.act(Action::SendRound { round, plan: Arc::new(plan), last });
-}
-
-/// After `Go`: the guest is the target's, unless the target itself says that it will never run it.
-fn handed_over(context: &mut Context, now: Time, event: Event) -> Phase {
-    let unknown = |context: &mut Context, why: &str| {
-        let reason = format!(
-            "{why} after the guest was handed over; it may be running at the target. It stays paused here: resume it \
-             only when you know that the target does not run it"
-        );
-        let error = MigrationError {
-            class: Class::Unknown,
-            phase: "handover".into(),
-            round: context.account.rounds_begun(),
-            reason,
-        };
-        let report = context.account.report(now, &context.config, Outcome::Unknown, Some(error));
-        context.act(Action::Finish(Box::new(report)));
-        Phase::Done
-    };
-    match event {
-        Event::Message(TargetMessage::Running { cpu_us }) => {
-            context.account.moments.running = Some(now);
-            context.account.target_cpu_s = Some(cpu_us as f64 / 1e6);
-            let report = context.account.report(now, &context.config, Outcome::Completed, None);
-            context.act(Action::Finish(Box::new(report)));
-            Phase::Done
-        }
-        Event::Message(TargetMessage::Abort(reason)) => {
-            context.act(Action::TakeBack);
-            Phase::HandedOver.fail(
-                context,
-                Class::Peer,
-                &format!("the target gave the guest back: {}", clean_text(&reason)),
-            )
-        }
-        Event::Message(message) => unknown(context, &format!("the target said {}", message.name())),
-        Event::ProtocolBroken(error) => unknown(context, &error.to_string()),
-        Event::LinkLost(reason) => unknown(context, &reason),
-        Event::Tick if context.answer_is_late(now) => unknown(context, "the target did not answer"),
-        // Too late to cancel; and what else the driver reports (lanes closing) no longer matters.
-        _ => Phase::HandedOver,
-    }
 }
 
 /// The guest is being put back to where it was.

@@ -2,6 +2,7 @@
 //! and what it never does, whatever it is told.
 
 mod any_order;
+mod asking;
 mod failing;
 mod happy;
 
@@ -24,11 +25,14 @@ fn config() -> SourceConfig {
     let bytes = u64::from(PAGES) * PAGE_BYTES as u64;
     SourceConfig {
         session: 7,
-        preset: &crate::preset::PRESETS[0],
+        replaces: 0,
+        scheme: crate::preset::Scheme::of(crate::preset::by_name("precopy").unwrap()),
         lanes: 2,
         downtime: Duration::from_millis(15),
         timeout: None,
         on_timeout: OnTimeout::Cancel,
+        bandwidth_cap: None,
+        escalate: Escalation::default(),
         tracking: "test".into(),
         shape: MachineShape {
             memory: MemoryShape { regions: vec![Region { gpa: 0, bytes }] },
@@ -75,9 +79,11 @@ fn words(action: &Action) -> String {
         Action::Harvest => "harvest".into(),
         Action::SendRound { round, plan, last: false } => format!("round {round}: {:?}", plan.pages),
         Action::SendRound { round, plan, last: true } => format!("last round {round}: {:?}", plan.pages),
+        Action::Throttle(throttle) => format!("throttle {throttle:?}"),
         Action::Pause => "pause".into(),
         Action::Save => "save".into(),
         Action::GiveUp => "give up".into(),
+        Action::Ask => "ask".into(),
         Action::TakeBack => "take back".into(),
         Action::Undo => "undo".into(),
         Action::Finish(report) => format!("finish: {:?}", report.outcome),
@@ -144,7 +150,8 @@ impl Script {
     /// And up to `Go`, at 30 ms.
     fn handed_over(mut self) -> Self {
         assert_eq!(self.at(28, sent(3)), [] as [&str; 0]);
-        assert_eq!(self.at(30, said(TargetMessage::Ready)), ["give up", "say Go"]);
+        assert_eq!(self.at(30, said(TargetMessage::Ready)), ["give up"]);
+        assert_eq!(self.at(30, Event::GivenUp), ["say Go"]);
         self
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use godwit_state::{Section, Sections};
 
-use super::{Action, Arrival, Context, Event};
+use super::{Action, Arrival, Context, Event, ready::Ready};
 use crate::{
     error::{Class, MigrationError},
     limits::{ANSWER_TIMEOUT, CAPABILITIES, MAX_LANES, MAX_ROUNDS, PROTOCOL, SOFTWARE},
@@ -20,6 +20,8 @@ pub(super) enum Phase {
     Prepare(Session),
     /// The machine is being made.
     Preparing(Lanes),
+    /// The source only asks: the shape is being checked.
+    Checking,
     /// Lanes are awaited.
     Opening(Lanes),
     /// Pages arrive.
@@ -27,7 +29,7 @@ pub(super) enum Phase {
     /// The state is being loaded.
     Building,
     /// Everything is loaded and checked.
-    Ready,
+    Ready(Ready),
     /// `Go` has come; the guest is being started.
     Starting,
     /// Nothing more will happen.
@@ -64,11 +66,11 @@ impl Phase {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Hello => "hello",
-            Self::Prepare(_) | Self::Preparing(_) => "prepare",
+            Self::Prepare(_) | Self::Preparing(_) | Self::Checking => "prepare",
             Self::Opening(_) => "setup",
             Self::Receiving(_) => "rounds",
             Self::Building => "build",
-            Self::Ready => "ready",
+            Self::Ready(ready) => ready.name(),
             Self::Starting => "handover",
             Self::Done => "done",
         }
@@ -79,11 +81,18 @@ impl Phase {
         match (self, event) {
             (Self::Done, _) => Self::Done,
             (Self::Starting, event) => starting(context, event),
+            (Self::Ready(ready), event) => ready.step(context, now, event),
             (phase, Event::Tick) if context.is_late(now) => {
                 phase.fail(context, Class::Link, "the source has been silent for too long")
             }
             (phase, Event::Tick) => phase,
-            (phase, Event::Cancel) => phase.fail(context, Class::Cancelled, "cancelled at the target"),
+            (phase, Event::Message(SourceMessage::Beat)) => phase,
+            (phase, Event::Cancel(why)) => phase.fail(context, why.class(), &why.to_string()),
+            (phase, Event::Asked) => {
+                let text = format!("the source asks in phase {} what became of its guest", phase.name());
+                phase.fail(context, Class::Protocol, &text)
+            }
+            (phase, Event::Replaced | Event::Decided(_)) => phase,
             (phase, Event::LinkLost(reason)) => phase.fail(context, Class::Link, &reason),
             (phase, Event::HostFailed(error)) => phase.fail(context, Class::Local, &error.0),
             (phase, Event::ProtocolBroken(error)) => phase.fail(context, Class::Protocol, &error.to_string()),
@@ -101,28 +110,26 @@ impl Phase {
             (Self::Hello, SourceMessage::Hello(hello)) => greet(context, now, &hello),
             (Self::Prepare(session), SourceMessage::Prepare(prepare)) => {
                 context.due_never();
-                let Prepare { shape, lanes } = *prepare;
-                let reasons: Vec<_> = [
-                    shape.check().err(),
-                    (lanes == 0 || lanes > MAX_LANES)
-                        .then(|| format!("{lanes} lanes; 1 to {MAX_LANES} are possible")),
-                ]
-                .into_iter()
-                .flatten()
-                .collect();
+                let reasons = contradictions(&prepare);
                 if !reasons.is_empty() {
                     return refuse(context, reasons);
                 }
-                context.actions.push_back(Action::Prepare(Box::new(shape)));
-                Self::Preparing(Lanes { session: session.session, lanes })
+                let Session { session } = session;
+                let Prepare { shape, lanes } = *prepare;
+                context.actions.push_back(Action::Prepare { session, shape: Box::new(shape) });
+                Self::Preparing(Lanes { session, lanes })
+            }
+            (Self::Prepare(_), SourceMessage::Check(prepare)) => {
+                context.due_never();
+                let reasons = contradictions(&prepare);
+                if !reasons.is_empty() {
+                    return answer(context, reasons);
+                }
+                context.actions.push_back(Action::Check(Box::new(prepare.shape)));
+                Self::Checking
             }
             (Self::Receiving(phase), SourceMessage::State(sections)) if phase.state.is_none() => {
                 phase.state(context, sections)
-            }
-            (Self::Ready, SourceMessage::Go) => {
-                context.due_never();
-                context.actions.push_back(Action::Run);
-                Self::Starting
             }
             (phase, message) => {
                 let text = format!("the source said {} in phase {}", message.name(), phase.name());
@@ -142,6 +149,7 @@ impl Phase {
                 Self::Opening(lanes)
             }
             (Self::Preparing(_), Event::Prepared(Err(reasons))) => refuse(context, reasons),
+            (Self::Checking, Event::Checked(reasons)) => answer(context, reasons),
             (Self::Opening(Lanes { lanes, .. }), Event::LanesOpen) => {
                 context.due_never();
                 context.send(TargetMessage::LanesOpen);
@@ -150,7 +158,7 @@ impl Phase {
             (Self::Receiving(phase), Event::Lane(event)) => phase.lane(context, event),
             (Self::Building, Event::Built(Ok(()))) => {
                 context.send(TargetMessage::Ready);
-                Self::Ready
+                Ready::begin(context, now)
             }
             (phase @ Self::Building, Event::Built(Err(error))) => phase.fail(context, Class::Local, &error.0),
             (phase, event) => {
@@ -161,7 +169,7 @@ impl Phase {
     }
 
     /// Gives up: the guest never ran here.
-    fn fail(self, context: &mut Context, class: Class, reason: &str) -> Self {
+    pub(super) fn fail(self, context: &mut Context, class: Class, reason: &str) -> Self {
         if !matches!(class, Class::Link | Class::Peer) {
             context.send(TargetMessage::Abort(reason.into()));
         }
@@ -244,6 +252,21 @@ fn greet(context: &mut Context, now: Time, hello: &Hello) -> Phase {
     Phase::Prepare(Session { session: hello.session })
 }
 
+/// What is wrong with a machine that a source names, whatever this host could make of it.
+fn contradictions(prepare: &Prepare) -> Vec<String> {
+    let lanes = prepare.lanes;
+    let wrong_lanes =
+        (lanes == 0 || lanes > MAX_LANES).then(|| format!("{lanes} lanes; 1 to {MAX_LANES} are possible"));
+    [prepare.shape.check().err(), wrong_lanes].into_iter().flatten().collect()
+}
+
+/// Answers a source that only asks, with every reason at once, or that it would be taken.
+fn answer(context: &mut Context, reasons: Vec<String>) -> Phase {
+    context.send(if reasons.is_empty() { TargetMessage::Accepted } else { TargetMessage::Refused(reasons) });
+    context.actions.push_back(Action::Answered);
+    Phase::Done
+}
+
 /// Tells the source every reason at once.
 fn refuse(context: &mut Context, reasons: Vec<String>) -> Phase {
     let text = format!("refused: {}", reasons.join("; "));
@@ -267,23 +290,23 @@ fn starting(context: &mut Context, event: Event) -> Phase {
 }
 
 impl Context {
-    fn send(&mut self, message: TargetMessage) {
+    pub(super) fn send(&mut self, message: TargetMessage) {
         self.actions.push_back(Action::Send(message));
     }
 
-    fn expect(&mut self, now: Time, limit: Duration) {
+    pub(super) fn expect(&mut self, now: Time, limit: Duration) {
         self.answer_due = Some(now.saturating_add(limit));
     }
 
-    fn due_never(&mut self) {
+    pub(super) fn due_never(&mut self) {
         self.answer_due = None;
     }
 
-    fn is_late(&self, now: Time) -> bool {
+    pub(super) fn is_late(&self, now: Time) -> bool {
         self.answer_due.is_some_and(|due| now >= due)
     }
 
-    fn end(&mut self, phase: &str, class: Class, reason: &str) -> Phase {
+    pub(super) fn end(&mut self, phase: &str, class: Class, reason: &str) -> Phase {
         self.due_never();
         self.actions.push_back(Action::Discard);
         self.actions.push_back(Action::Finish(Err(MigrationError {

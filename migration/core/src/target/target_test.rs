@@ -4,6 +4,7 @@
 mod any_order;
 mod failing;
 mod happy;
+mod ready;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ fn hello_of(oldest: u16, newest: u16) -> Event {
         newest,
         capabilities: !0,
         session: 7,
+        replaces: 0,
         software: SOFTWARE.into(),
     }))
 }
@@ -72,8 +74,11 @@ fn words(action: &Action) -> String {
         Action::Send(TargetMessage::Running { cpu_us }) => format!("say Running: {cpu_us}"),
         Action::Send(TargetMessage::Refused(reasons)) => format!("say Refused: {}", reasons.join("; ")),
         Action::Send(TargetMessage::Abort(why)) => format!("say Abort: {why}"),
+        Action::Send(TargetMessage::Answer(answer)) => format!("answer {answer:?}"),
         Action::Send(message) => format!("say {}", message.name()),
-        Action::Prepare(shape) => format!("prepare {} pages", shape.memory.pages()),
+        Action::Prepare { shape, .. } => format!("prepare {} pages", shape.memory.pages()),
+        Action::Check(shape) => format!("check {} pages", shape.memory.pages()),
+        Action::Answered => "answered".into(),
         Action::AcceptLanes { session, lanes } => format!("accept {lanes} lanes of {session}"),
         Action::Build(sections) => format!("build of {} sections", sections.len()),
         Action::Run => "run".into(),
@@ -134,7 +139,7 @@ impl Script {
     }
 }
 
-/// A target in each phase before `Go`, by what it waits for.
+/// A target in each phase before it is ready, by what it waits for.
 fn everywhere() -> Vec<(&'static str, Script)> {
     let greeted = || Script::new().after(1, hello());
     vec![
@@ -144,6 +149,5 @@ fn everywhere() -> Vec<(&'static str, Script)> {
         ("lanes", greeted().after(2, prepare(2)).after(5, Event::Prepared(Ok(())))),
         ("receiving", Script::new().open()),
         ("building", Script::new().complete()),
-        ("ready", Script::new().ready()),
     ]
 }

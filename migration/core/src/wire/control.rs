@@ -26,8 +26,10 @@ pub struct Hello {
     pub newest: u16,
     /// Capability bits the source would like to use.
     pub capabilities: u64,
-    /// Random name of this migration; lanes repeat it.
+    /// Random name of this migration; lanes and questions repeat it.
     pub session: u128,
+    /// The session of the last attempt to move the same guest from the same process, which this one replaces; 0 for none.
+    pub replaces: u128,
     /// Name and version of the software, for messages to people.
     pub software: String,
 }
@@ -61,7 +63,44 @@ pub struct LaneHello {
     pub lane: u8,
 }
 
-/// What a source says. The first message of a connection is `Hello` on the control link and `Lane` on a lane.
+/// What became of a guest, by the word of the target that it was handed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It runs at the target, or has run there and ended.
+    Runs,
+    /// The target never ran it and never will, for this reason.
+    Never(String),
+    /// It is ready and may run, but the target has heard no `Go`.
+    WaitsForGo,
+    /// The target had the right to run it, and its process has ended since: nothing runs there now, and the guest may
+    /// have run for a while.
+    Ended,
+    /// The target knows nothing of this migration.
+    Unknown,
+}
+
+impl Answer {
+    /// The answer for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Runs => "the guest runs at the target".into(),
+            Self::Never(why) => {
+                format!("the target never ran the guest and never will: {}", clean_text(why))
+            }
+            Self::WaitsForGo => "the target holds the guest, ready, and has not been told to run it".into(),
+            Self::Ended => {
+                "the target was given the right to run the guest, and its process has ended since: the guest does not \
+                 run there now, and may have run there for a while"
+                    .into()
+            }
+            Self::Unknown => "the target knows nothing of this migration".into(),
+        }
+    }
+}
+
+/// What a source says. The first message of a connection is `Hello` on the control link, `Lane` on a lane, and `Ask` on
+/// the link of a source that has lost its own after `Go`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceMessage {
     /// Opens the control link.
@@ -76,6 +115,12 @@ pub enum SourceMessage {
     Go,
     /// The source gives up the migration.
     Abort(String),
+    /// The source lives. Said from the target's `Hello` to `Go`, whatever the phase.
+    Beat,
+    /// Would this machine be taken? Said in place of `Prepare`; nothing follows.
+    Check(Box<Prepare>),
+    /// What became of the guest of this session? What the source says next on this link is of that session.
+    Ask(u128),
 }
 
 /// What a target says.
@@ -105,6 +150,12 @@ pub enum TargetMessage {
     },
     /// The target gives up the migration; it will never run this guest.
     Abort(String),
+    /// The target lives. Said after its `Hello`, whatever the phase.
+    Beat,
+    /// The machine of `Check` would be taken. Nothing has been made, and the target waits for the next source.
+    Accepted,
+    /// What became of the guest that was asked for.
+    Answer(Answer),
 }
 
 impl SourceMessage {
@@ -118,6 +169,9 @@ impl SourceMessage {
             Self::State(_) => "State",
             Self::Go => "Go",
             Self::Abort(_) => "Abort",
+            Self::Beat => "Beat",
+            Self::Check(_) => "Check",
+            Self::Ask(_) => "Ask",
         }
     }
 }
@@ -135,6 +189,9 @@ impl TargetMessage {
             Self::Ready => "Ready",
             Self::Running { .. } => "Running",
             Self::Abort(_) => "Abort",
+            Self::Beat => "Beat",
+            Self::Accepted => "Accepted",
+            Self::Answer(_) => "Answer",
         }
     }
 }

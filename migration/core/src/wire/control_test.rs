@@ -33,9 +33,10 @@ fn the_place_of_hello_and_refused_never_changes() {
         newest: 2,
         capabilities: 3,
         session: 4,
+        replaces: 5,
         software: "x".into(),
     });
-    assert_eq!(encode_message(&hello)[8..], [0, 1, 2, 3, 4, 1, b'x']);
+    assert_eq!(encode_message(&hello)[8..], [0, 1, 2, 3, 4, 5, 1, b'x']);
     assert_eq!(encode_message(&TargetMessage::Refused(vec!["y".into()]))[8..], [1, 1, 1, b'y']);
 }
 

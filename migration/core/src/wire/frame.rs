@@ -2,26 +2,32 @@
 //!
 //! | bytes | field | meaning |
 //! |---|---|---|
-//! | 0 | kind | 1 = pages, 2 = the round ends, 3 = the last round ends |
-//! | 1 | codec | wire id of the codec; 0 where there are no pages |
+//! | 0 | kind | 1 = pages, 2 = the round ends, 3 = the last round ends, 4 = frames, packed |
+//! | 1 | codec | wire id of the codec; 0 in the end of a round |
 //! | 2..4 | | zero |
 //! | 4..8 | round | from 1 |
-//! | 8..12 | sequence | frames of this lane so far, wraps |
-//! | 12..16 | first | first page |
-//! | 16..20 | count | consecutive pages, or (round end) the lane's pages in the round |
+//! | 8..12 | sequence | frames of this lane so far, wraps; packed frames are counted apart from the others |
+//! | 12..16 | first | first page; else zero |
+//! | 16..20 | count | consecutive pages, or (round end) the lane's pages in the round, or (packed) bytes unpacked |
 //! | 20..24 | bytes | length of the payload |
 //! | 24..28 | chain | CRC-32 of the lane's checksums so far, in a round end; else zero |
 //! | 28..32 | checksum | CRC-32 of the 28 bytes before it and the payload |
+//!
+//! The payload of pages is the pages' encodings, one after the other; where the codec's have no fixed size, each after
+//! its length (u16, little endian). The payload of a packed frame is the next piece of the lane's zstd stream, which
+//! unpacks to whole frames of the other kinds, checksums and all.
 
 use crate::{
     codec,
     error::ProtocolError,
-    limits::{BLOCK_PAGES, MAX_FRAME_BYTES},
+    limits::{BLOCK_PAGES, MAX_FRAME_BYTES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES},
 };
 
 /// Bytes of a frame header.
 pub const FRAME_HEADER_BYTES: usize = 32;
 const CHECKSUM_AT: usize = 28;
+/// Bytes of the length before an encoded page, where there is one.
+pub(super) const LENGTH_BYTES: usize = 2;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub enum FrameKind {
     RoundEnd,
     /// This lane has nothing more at all.
     LastRoundEnd,
+    /// Frames of the other kinds, compressed together.
+    Packed,
 }
 
 /// A frame header.
@@ -63,6 +71,7 @@ impl FrameHeader {
             FrameKind::Pages => 1,
             FrameKind::RoundEnd => 2,
             FrameKind::LastRoundEnd => 3,
+            FrameKind::Packed => 4,
         };
         frame[..4].copy_from_slice(&[kind, self.codec, 0, 0]);
         let fields = [self.round, self.sequence, self.first, self.count, self.bytes, self.chain];
@@ -84,6 +93,7 @@ impl FrameHeader {
             (1, 0, 0) => FrameKind::Pages,
             (2, 0, 0) => FrameKind::RoundEnd,
             (3, 0, 0) => FrameKind::LastRoundEnd,
+            (4, 0, 0) => FrameKind::Packed,
             (kind, ..) => return Err(ProtocolError(format!("a frame of unknown kind {kind}"))),
         };
         let header = Self {
@@ -98,10 +108,27 @@ impl FrameHeader {
         };
         match kind {
             FrameKind::Pages => header.check_pages(pages)?,
+            FrameKind::Packed => header.check_packed()?,
             _ if header.bytes != 0 => return Err(ProtocolError::new("a round end with a payload")),
             _ => {}
         }
         Ok(header)
+    }
+
+    fn check_packed(&self) -> Result<(), ProtocolError> {
+        if self.codec != codec::PACKED {
+            return Err(ProtocolError(format!("frames packed in unknown encoding {}", self.codec)));
+        }
+        let limits =
+            [("bytes", self.bytes, MAX_PACKED_BYTES), ("bytes unpacked", self.count, MAX_UNPACKED_BYTES)];
+        for (what, bytes, most) in limits {
+            if bytes == 0 || bytes as usize > most {
+                return Err(ProtocolError(format!(
+                    "a packed frame of {bytes} {what}; 1 to {most} are allowed"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn check_pages(&self, pages: u32) -> Result<(), ProtocolError> {
@@ -125,7 +152,12 @@ impl FrameHeader {
         }
         let codec = codec::by_wire_id(self.codec)
             .ok_or_else(|| ProtocolError(format!("a frame in unknown encoding {}", self.codec)))?;
-        if self.bytes as usize != codec.page_bytes * self.count as usize {
+        let count = self.count as usize;
+        let right = match codec.page_bytes {
+            Some(each) => self.bytes as usize == each * count,
+            None => self.bytes as usize >= LENGTH_BYTES * count,
+        };
+        if !right {
             return Err(ProtocolError(format!(
                 "{} pages in encoding '{}' with {} bytes",
                 self.count, codec.name, self.bytes

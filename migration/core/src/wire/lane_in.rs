@@ -1,19 +1,23 @@
 //! The receiving end of a lane: bytes in, pages out, nothing trusted.
 //!
-//! Memory is one buffer of a fixed size, whatever the peer says. A page reaches the sink only from a frame whose
-//! checksum is right, whose place in the stream is right, and whose pages are this lane's.
+//! Memory is two buffers of a fixed size, whatever the peer says: bytes from the wire, and what a packed frame holds. A
+//! page reaches the sink only from a frame whose checksum is right, whose place in the stream is right, and whose pages
+//! are this lane's.
 
-use super::frame::{self, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use super::{
+    frame::{self, FRAME_HEADER_BYTES, FrameHeader, FrameKind, LENGTH_BYTES},
+    pack::Unpacker,
+};
 use crate::{
-    codec::{self, CODECS, Codec},
-    error::ProtocolError,
-    host::{HostError, PageBytes, PageSink},
-    limits::{BLOCK_PAGES, MAX_FRAME_BYTES, PAGE_BYTES},
+    codec::{self, CODECS, Codec, CodecRow, Held},
+    error::{LaneError, ProtocolError},
+    host::{PageBytes, PageSink},
+    limits::{BLOCK_PAGES, MAX_PACKED_BYTES, PAGE_BYTES},
     page::Plan,
 };
 
 const BUFFER_BYTES: usize = 256 << 10;
-const _: () = assert!(BUFFER_BYTES > 2 * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES));
+const _: () = assert!(BUFFER_BYTES > FRAME_HEADER_BYTES + MAX_PACKED_BYTES);
 
 /// Something that the control side wants to know of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,31 +33,42 @@ pub enum LaneEvent {
     },
 }
 
-/// Why a lane cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum LaneError {
-    /// The peer's fault.
-    #[error(transparent)]
-    Protocol(#[from] ProtocolError),
-    /// Ours.
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
 /// The receiving end of one lane.
 pub struct LaneIn {
-    lane: u8,
-    lanes: u8,
-    pages: u32,
-    decoders: Vec<Box<dyn Codec>>,
-    buffer: Vec<u8>,
+    wire: Bytes,
+    unpacked: Bytes,
+    unpacker: Unpacker,
+    packed_sequence: u32,
+    frames: Frames,
+}
+
+/// Bytes that have come and are not yet read.
+#[derive(Default)]
+struct Bytes {
+    bytes: Vec<u8>,
     start: usize,
     end: usize,
-    round: u32,
-    round_pages: u64,
-    sequence: u32,
-    chain: u32,
-    ended: bool,
+}
+
+impl Bytes {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// The header of the next frame, checked, and the frame, as far as it has come. `None`: not even a header.
+    fn frame(&self, pages: u32) -> Result<Option<(FrameHeader, &[u8])>, ProtocolError> {
+        let Some(raw) = self.rest().first_chunk::<FRAME_HEADER_BYTES>() else {
+            return Ok(None);
+        };
+        let header = FrameHeader::decode(raw, pages)?;
+        let bytes = FRAME_HEADER_BYTES + header.bytes as usize;
+        Ok(Some((header, &self.rest()[..bytes.min(self.end - self.start)])))
+    }
+}
+
+/// Whether all of a frame has come.
+fn whole(header: &FrameHeader, frame: &[u8]) -> bool {
+    frame.len() == FRAME_HEADER_BYTES + header.bytes as usize
 }
 
 impl LaneIn {
@@ -61,38 +76,41 @@ impl LaneIn {
     #[must_use]
     pub fn new(lane: u8, lanes: u8, pages: u32) -> Self {
         Self {
-            lane,
-            lanes,
-            pages,
-            decoders: CODECS.iter().map(|row| (row.make)()).collect(),
-            buffer: vec![0; BUFFER_BYTES],
-            start: 0,
-            end: 0,
-            round: 1,
-            round_pages: 0,
-            sequence: 0,
-            chain: 0,
-            ended: false,
+            wire: Bytes { bytes: vec![0; BUFFER_BYTES], start: 0, end: 0 },
+            unpacked: Bytes::default(),
+            unpacker: Unpacker::default(),
+            packed_sequence: 0,
+            frames: Frames {
+                lane,
+                lanes,
+                pages,
+                decoders: CODECS.iter().map(|row| (row.make)()).collect(),
+                round: 1,
+                round_pages: 0,
+                sequence: 0,
+                chain: 0,
+                ended: false,
+            },
         }
     }
 
     /// Room for the next bytes; never empty after [`Self::next`] has returned `None`.
     pub fn space(&mut self) -> &mut [u8] {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        &mut self.buffer[self.end..]
+        let Bytes { bytes, start, end } = &mut self.wire;
+        bytes.copy_within(*start..*end, 0);
+        *end -= std::mem::take(start);
+        &mut bytes[*end..]
     }
 
     /// `bytes` of [`Self::space`] have been filled.
     pub fn filled(&mut self, bytes: usize) {
-        self.end = (self.end + bytes).min(self.buffer.len());
+        self.wire.end = (self.wire.end + bytes).min(self.wire.bytes.len());
     }
 
     /// Whether the lane stands between two frames: the only place where a peer may close it, after its last round.
     #[must_use]
     pub fn at_end(&self) -> bool {
-        self.ended && self.start == self.end
+        self.frames.ended && self.wire.rest().is_empty() && self.unpacked.rest().is_empty()
     }
 
     /// Delivers every whole frame in the buffer to `sink`, up to the end of a round. `None`: more bytes are wanted.
@@ -100,40 +118,103 @@ impl LaneIn {
     /// # Errors
     /// [`LaneError::Protocol`] for whatever a sending end does not write, [`LaneError::Host`] where the sink fails.
     pub fn next(&mut self, sink: &dyn PageSink) -> Result<Option<LaneEvent>, LaneError> {
-        while let Some(raw) = self.buffer[self.start..self.end].first_chunk::<FRAME_HEADER_BYTES>() {
-            let header = FrameHeader::decode(raw, self.pages)?;
-            self.check_place(&header)?;
-            let bytes = FRAME_HEADER_BYTES + header.bytes as usize;
-            if self.end - self.start < bytes {
-                return Ok(None);
-            }
-            let at = self.start;
-            let checksum = frame::verify(&self.buffer[at..at + bytes])?;
-            self.start += bytes;
-            self.sequence = self.sequence.wrapping_add(1);
-            if header.kind == FrameKind::Pages {
-                self.chain = frame::chain(self.chain, checksum);
-                self.deliver(&header, at + FRAME_HEADER_BYTES, sink)?;
+        loop {
+            let event = if self.unpacked.rest().is_empty() {
+                self.wire_frame(sink)?
             } else {
-                return self.end_round(&header, checksum).map(Some);
+                Some(self.batch_frame(sink)?)
+            };
+            match event {
+                None => return Ok(None),
+                Some(None) => {}
+                Some(event) => return Ok(event),
             }
         }
-        Ok(None)
     }
 
-    fn check_place(&self, header: &FrameHeader) -> Result<(), ProtocolError> {
+    /// The next frame from the wire. The outer `None`: it has not come.
+    fn wire_frame(&mut self, sink: &dyn PageSink) -> Result<Option<Option<LaneEvent>>, LaneError> {
+        let Some((header, frame)) = self.wire.frame(self.frames.pages)? else {
+            return Ok(None);
+        };
+        let packed = header.kind == FrameKind::Packed;
+        if packed {
+            self.frames.check_time(&header, self.packed_sequence, "packed frame")?;
+        } else {
+            self.frames.check_place(&header)?;
+        }
+        if !whole(&header, frame) {
+            return Ok(None);
+        }
+        let checksum = frame::verify(frame)?;
+        let payload = &frame[FRAME_HEADER_BYTES..];
+        let event = if packed {
+            let Bytes { bytes, start, end } = &mut self.unpacked;
+            self.unpacker.unpack(payload, bytes, header.count as usize)?;
+            (*start, *end) = (0, header.count as usize);
+            self.packed_sequence = self.packed_sequence.wrapping_add(1);
+            None
+        } else {
+            self.frames.take(&header, payload, checksum, sink)?
+        };
+        self.wire.start += FRAME_HEADER_BYTES + payload.len();
+        Ok(Some(event))
+    }
+
+    /// The next frame of a batch, which has come as a whole.
+    fn batch_frame(&mut self, sink: &dyn PageSink) -> Result<Option<LaneEvent>, LaneError> {
+        let (header, frame) = self.unpacked.frame(self.frames.pages)?.ok_or_else(cut)?;
+        if header.kind == FrameKind::Packed {
+            return Err(ProtocolError::new("a packed frame in a packed frame").into());
+        }
+        self.frames.check_place(&header)?;
+        if !whole(&header, frame) {
+            return Err(cut());
+        }
+        let checksum = frame::verify(frame)?;
+        let event = self.frames.take(&header, &frame[FRAME_HEADER_BYTES..], checksum, sink)?;
+        self.unpacked.start += FRAME_HEADER_BYTES + header.bytes as usize;
+        Ok(event)
+    }
+}
+
+fn cut() -> LaneError {
+    ProtocolError::new("a packed frame that ends within a frame").into()
+}
+
+/// What a lane has brought so far: the place of the next frame, and the decoders.
+struct Frames {
+    lane: u8,
+    lanes: u8,
+    pages: u32,
+    decoders: Vec<Box<dyn Codec>>,
+    round: u32,
+    round_pages: u64,
+    sequence: u32,
+    chain: u32,
+    ended: bool,
+}
+
+impl Frames {
+    /// Whether a frame is due now that stands at `sequence` among its like.
+    fn check_time(&self, header: &FrameHeader, sequence: u32, what: &str) -> Result<(), ProtocolError> {
         if self.ended {
             return Err(ProtocolError::new("a frame after the end of the last round"));
         }
-        if header.sequence != self.sequence {
+        if header.sequence != sequence {
             return Err(ProtocolError(format!(
-                "frame {} of lane {} where frame {} was due",
-                header.sequence, self.lane, self.sequence
+                "{what} {} of lane {} where {what} {sequence} was due",
+                header.sequence, self.lane
             )));
         }
         if header.round != self.round {
             return Err(ProtocolError(format!("a frame of round {} in round {}", header.round, self.round)));
         }
+        Ok(())
+    }
+
+    fn check_place(&self, header: &FrameHeader) -> Result<(), ProtocolError> {
+        self.check_time(header, self.sequence, "frame")?;
         let lane = Plan::lane_of(header.first / BLOCK_PAGES, self.lanes);
         if header.kind == FrameKind::Pages && lane != self.lane {
             return Err(ProtocolError(format!(
@@ -144,28 +225,51 @@ impl LaneIn {
         Ok(())
     }
 
-    fn deliver(&mut self, header: &FrameHeader, at: usize, sink: &dyn PageSink) -> Result<(), LaneError> {
-        let payload = &self.buffer[at..at + header.bytes as usize];
-        let pages = header.first..header.first + header.count;
+    /// Takes in a frame whose place and checksum are right.
+    fn take(
+        &mut self,
+        header: &FrameHeader,
+        payload: &[u8],
+        checksum: u32,
+        sink: &dyn PageSink,
+    ) -> Result<Option<LaneEvent>, LaneError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        if header.kind == FrameKind::Pages {
+            self.chain = frame::chain(self.chain, checksum);
+            self.deliver(header, payload, sink)?;
+            Ok(None)
+        } else {
+            self.end_round(header, checksum).map(Some)
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        header: &FrameHeader,
+        payload: &[u8],
+        sink: &dyn PageSink,
+    ) -> Result<(), LaneError> {
+        let mut pages = header.first..header.first + header.count;
         self.round_pages += u64::from(header.count);
         if header.codec == codec::ZERO {
-            return Ok(pages.into_iter().try_for_each(|page| sink.put_zero(page))?);
+            return Ok(pages.try_for_each(|page| sink.put_zero(page))?);
         }
-        let Some(index) = CODECS.iter().position(|row| row.wire_id == header.codec) else {
+        if header.codec == codec::RAW {
+            let (raw, _) = payload.as_chunks::<PAGE_BYTES>();
+            return Ok(pages.zip(raw).try_for_each(|(page, raw)| sink.put(page, raw))?);
+        }
+        let held = OfLane { sink, lane: self.lane, lanes: self.lanes, pages: self.pages };
+        let row = CODECS.iter().zip(&mut self.decoders).find(|(row, _)| row.wire_id == header.codec);
+        let Some((row, decoder)) = row else {
             return Err(ProtocolError(format!("a frame in unknown encoding {}", header.codec)).into());
         };
-        for (page, coded) in pages.zip(payload.chunks_exact(CODECS[index].page_bytes)) {
-            if let Ok(raw) = <&PageBytes>::try_from(coded)
-                && header.codec == codec::RAW
-            {
-                sink.put(page, raw)?;
-            } else {
-                let mut bytes = [0; PAGE_BYTES];
-                self.decoders[index].decode(coded, &mut bytes)?;
-                sink.put(page, &bytes)?;
-            }
+        let mut rest = payload;
+        for page in pages {
+            let mut bytes = [0; PAGE_BYTES];
+            decoder.decode(page, next_page(row, &mut rest)?, &held, &mut bytes)?;
+            sink.put(page, &bytes)?;
         }
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { Err(lengths(row)) }
     }
 
     fn end_round(&mut self, header: &FrameHeader, checksum: u32) -> Result<LaneEvent, LaneError> {
@@ -188,5 +292,52 @@ impl LaneIn {
         self.round = self.round.wrapping_add(1);
         self.ended = header.kind == FrameKind::LastRoundEnd;
         Ok(LaneEvent::RoundEnd { round, pages, last: self.ended })
+    }
+}
+
+/// Cuts the encoding of one page off a payload.
+fn next_page<'a>(row: &CodecRow, rest: &mut &'a [u8]) -> Result<&'a [u8], LaneError> {
+    let bytes = match row.page_bytes {
+        Some(bytes) => bytes,
+        None => {
+            let (length, after) = rest.split_first_chunk::<LENGTH_BYTES>().ok_or_else(|| lengths(row))?;
+            *rest = after;
+            usize::from(u16::from_le_bytes(*length))
+        }
+    };
+    let (page, after) = rest.split_at_checked(bytes).ok_or_else(|| lengths(row))?;
+    *rest = after;
+    Ok(page)
+}
+
+fn lengths(row: &CodecRow) -> LaneError {
+    ProtocolError(format!("pages in encoding '{}' that do not add up to their frame", row.name)).into()
+}
+
+/// The target's memory, as far as a lane may look at it.
+struct OfLane<'a> {
+    sink: &'a dyn PageSink,
+    lane: u8,
+    lanes: u8,
+    pages: u32,
+}
+
+impl Held for OfLane<'_> {
+    fn read(&self, page: u32, into: &mut PageBytes) -> Result<(), LaneError> {
+        if page >= self.pages {
+            return Err(ProtocolError(format!(
+                "a reference to page {page} of a guest that has {}",
+                self.pages
+            ))
+            .into());
+        }
+        if Plan::lane_of(page / BLOCK_PAGES, self.lanes) != self.lane {
+            return Err(ProtocolError(format!(
+                "lane {} refers to page {page}, which another lane carries",
+                self.lane
+            ))
+            .into());
+        }
+        Ok(self.sink.get(page, into)?)
     }
 }

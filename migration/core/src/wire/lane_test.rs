@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    codec::CODECS,
+    codec::Encoding,
     host::{HostError, PageBytes, PageSink, PageSource},
     limits::PAGE_BYTES,
     page::PageSet,
@@ -51,17 +51,20 @@ impl PageSink for Log {
         self.0.lock().unwrap().push((page, *bytes));
         Ok(())
     }
+    fn get(&self, _: u32, into: &mut PageBytes) -> Result<(), HostError> {
+        into.fill(0);
+        Ok(())
+    }
     fn put_zero(&self, page: u32) -> Result<(), HostError> {
         self.put(page, &[0; PAGE_BYTES])
     }
 }
 
 fn send(rounds: &[Vec<u32>]) -> Vec<u8> {
-    let zero: Vec<_> = CODECS.iter().filter(|row| row.name == "zero").collect();
-    let mut out = LaneOut::new(&zero);
+    let mut out = LaneOut::new(&Encoding::parse("zero").unwrap());
     let mut wire = vec![];
     for (i, pages) in rounds.iter().enumerate() {
-        out.begin_round(i as u32 + 1);
+        out.begin_round(i as u32 + 1, i + 1 == rounds.len());
         for &page in pages {
             if out.page(page, &Versions(i as u32)) {
                 wire.extend_from_slice(out.take());

@@ -18,7 +18,17 @@
 //!                                        ◀──────────────────────────  Running
 //! ```
 //! Either side may send `Abort{reason}` at any time before `Go`.
+//!
+//! When the link is lost after `Go`, the source connects anew:
+//! ```text
+//!   MAGIC Ask{session}                   ──────────────────────────▶
+//!                                        ◀──────────────────────────  MAGIC Answer | Running | Abort
+//!   Go                                   ──────────────────────────▶                       where the target waits for it
+//!                                        ◀──────────────────────────  Running
+//! ```
 
+#[cfg(test)]
+mod chain_test;
 mod control;
 #[cfg(test)]
 mod control_test;
@@ -27,11 +37,15 @@ mod lane_in;
 mod lane_out;
 #[cfg(test)]
 mod lane_test;
+mod pace;
+mod pack;
 
+pub use crate::error::LaneError;
 pub use control::{
-    Hello, HelloReply, LaneHello, MAGIC, MESSAGE_HEADER_BYTES, MessageHeader, Prepare, SourceMessage,
+    Answer, Hello, HelloReply, LaneHello, MAGIC, MESSAGE_HEADER_BYTES, MessageHeader, Prepare, SourceMessage,
     TargetMessage, clean_text, decode_message, encode_message,
 };
 pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
-pub use lane_in::{LaneError, LaneEvent, LaneIn};
+pub use lane_in::{LaneEvent, LaneIn};
 pub use lane_out::{LaneOut, LaneTotals};
+pub use pace::{Allowance, Backlog};

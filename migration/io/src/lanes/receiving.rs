@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, Read},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -13,16 +16,22 @@ use godwit_migration::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::STACK_BYTES;
-use crate::socket::{Blocking, Socket};
+use super::{STACK_BYTES, start};
+use crate::socket::{Blocking, RawBlocking, Socket};
 
 /// All lanes of a target. Dropping them ends their connections and waits for their threads.
 #[derive(Default)]
 pub(crate) struct ReceivingLanes {
-    lanes: Vec<(Blocking, Option<JoinHandle<()>>)>,
+    lanes: Vec<(RawBlocking, Option<JoinHandle<()>>)>,
+    bytes: Arc<AtomicU64>,
 }
 
 impl ReceivingLanes {
+    /// Bytes that have come on all of them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Takes a connection in as lane `lane` of `lanes`. What happens on it goes to `events`.
     pub(crate) fn add<W: Send + 'static + From<Event>>(
         &mut self,
@@ -33,11 +42,13 @@ impl ReceivingLanes {
         events: UnboundedSender<W>,
     ) -> io::Result<()> {
         let mut socket = socket.into_blocking(None)?;
-        let end = socket.try_clone()?;
+        let end = socket.ender()?;
+        let came = Arc::clone(&self.bytes);
         let thread = std::thread::Builder::new().name(format!("lane{lane}")).stack_size(STACK_BYTES).spawn(
             move || {
+                start::begin();
                 let mut lane_in = LaneIn::new(lane, lanes, sink.pages());
-                if let Err(event) = pump(&mut socket, &mut lane_in, lane, &*sink, &events) {
+                if let Err(event) = pump(&mut socket, &mut lane_in, lane, &*sink, &events, &came) {
                     // Without a driver nobody wants to know.
                     let _ = events.send(event.into());
                 }
@@ -67,6 +78,7 @@ fn pump<W: From<Event>>(
     lane: u8,
     sink: &dyn PageSink,
     events: &UnboundedSender<W>,
+    came: &AtomicU64,
 ) -> Result<(), Event> {
     loop {
         while let Some(event) = lane_in.next(sink).map_err(failure)? {
@@ -83,7 +95,10 @@ fn pump<W: From<Event>>(
                     "the source closed lane {lane} in the middle of a round"
                 )));
             }
-            Ok(bytes) => lane_in.filled(bytes),
+            Ok(bytes) => {
+                came.fetch_add(bytes as u64, Ordering::Relaxed);
+                lane_in.filled(bytes);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Event::LinkLost(format!("lane {lane}: {error}"))),
         }

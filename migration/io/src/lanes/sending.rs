@@ -1,31 +1,32 @@
 //! The source's lanes: each walks the blocks of the plan that are its own, and writes frames.
 
 use std::{
-    io::{self, Write},
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use godwit_migration::{
-    codec::CodecRow,
-    host::{DirtySource, HostError, PageSource},
+    codec::Encoding,
+    host::{DirtySource, FreePages, HostError, PageSource},
     page::{PageSet, Plan},
     wire::{LaneOut, LaneTotals},
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::STACK_BYTES;
+use super::{STACK_BYTES, outlet::Outlet, start};
 use crate::{
     handle::Handle,
-    socket::{Blocking, Socket},
+    send_buffer::SendBuffer,
+    socket::{RawBlocking, Socket},
 };
 
-/// How long a target may take no byte at all.
+/// How long a target may take as good as nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a lane tells its driver.
@@ -39,6 +40,17 @@ pub(crate) enum LaneWord {
     Failed(HostError),
 }
 
+/// The guest as its lanes see it.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    /// Its pages.
+    pub(crate) pages: Arc<dyn PageSource>,
+    /// Which of them are written.
+    pub(crate) dirty: Arc<dyn DirtySource>,
+    /// Which of them it has free, where it tells.
+    pub(crate) free: Option<Arc<dyn FreePages>>,
+}
+
 /// A round for a lane.
 struct Job {
     round: u32,
@@ -49,7 +61,7 @@ struct Job {
 /// A lane as its driver holds it. Without jobs to come its thread ends.
 struct Lane {
     jobs: Option<Sender<Job>>,
-    end: Blocking,
+    end: RawBlocking,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,6 +69,7 @@ struct Lane {
 pub(crate) struct SendingLanes {
     lanes: Vec<Lane>,
     stop: Arc<AtomicBool>,
+    handle: Handle,
     /// Lanes that have not yet told of the round, and what the others told.
     waiting: usize,
     totals: LaneTotals,
@@ -66,25 +79,31 @@ impl SendingLanes {
     /// Starts a thread for each connection. Their words go to `words`.
     pub(crate) fn start<W: Send + 'static + From<LaneWord>>(
         sockets: Vec<Socket>,
-        coders: &[&'static CodecRow],
-        pages: &Arc<dyn PageSource>,
-        dirty: &Arc<dyn DirtySource>,
+        buffer: Option<SendBuffer>,
+        encoding: &Encoding,
+        guest: &Guest,
         handle: &Handle,
         words: &UnboundedSender<W>,
     ) -> io::Result<Self> {
-        let mut set = Self { lanes: vec![], stop: Arc::default(), waiting: 0, totals: LaneTotals::default() };
+        let mut set = Self {
+            lanes: vec![],
+            stop: Arc::default(),
+            handle: handle.clone(),
+            waiting: 0,
+            totals: LaneTotals::default(),
+        };
         let count = sockets.len() as u8;
         for (lane, socket) in (0..count).zip(sockets) {
             let socket = socket.into_blocking(Some(WRITE_TIMEOUT))?;
-            let end = socket.try_clone()?;
+            let end = socket.ender()?;
             let (jobs, inbox) = channel();
             let worker = Worker {
                 lane,
                 lanes: count,
-                socket,
-                out: LaneOut::new(coders),
-                pages: pages.clone(),
-                dirty: dirty.clone(),
+                outlet: Outlet::new(socket, handle.pace(), count, buffer)?,
+                out: LaneOut::new(encoding),
+                told_pages: 0,
+                guest: guest.clone(),
                 handle: handle.clone(),
                 stop: set.stop.clone(),
             };
@@ -92,7 +111,10 @@ impl SendingLanes {
             let thread = std::thread::Builder::new()
                 .name(format!("lane{lane}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || worker.run(&inbox, &words))?;
+                .spawn(move || {
+                    start::begin();
+                    worker.run(&inbox, &words);
+                })?;
             set.lanes.push(Lane { jobs: Some(jobs), end, thread: Some(thread) });
         }
         Ok(set)
@@ -102,6 +124,7 @@ impl SendingLanes {
     pub(crate) fn send(&mut self, round: u32, plan: &Arc<Plan>, last: bool) {
         self.waiting = self.lanes.len();
         self.totals = LaneTotals::default();
+        self.handle.round_begins();
         for jobs in self.lanes.iter().filter_map(|lane| lane.jobs.as_ref()) {
             // A lane that is gone has said so, or will.
             let _ = jobs.send(Job { round, plan: plan.clone(), last });
@@ -119,6 +142,7 @@ impl SendingLanes {
 impl Drop for SendingLanes {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.handle.pace().stop();
         for lane in &mut self.lanes {
             lane.jobs.take();
             lane.end.end();
@@ -134,10 +158,11 @@ impl Drop for SendingLanes {
 struct Worker {
     lane: u8,
     lanes: u8,
-    socket: Blocking,
+    outlet: Outlet,
     out: LaneOut,
-    pages: Arc<dyn PageSource>,
-    dirty: Arc<dyn DirtySource>,
+    /// Pages of the round that who watches knows of.
+    told_pages: u64,
+    guest: Guest,
     handle: Handle,
     stop: Arc<AtomicBool>,
 }
@@ -162,9 +187,12 @@ impl Worker {
     }
 
     fn round(&mut self, job: &Job) -> Result<LaneTotals, LaneFailure> {
-        self.out.begin_round(job.round);
-        let mut reported = 0;
-        let mut fresh = job.plan.skip_redirtied.then(|| PageSet::empty(self.pages.pages()));
+        self.out.begin_round(job.round, job.last);
+        self.told_pages = 0;
+        let mut since = Instant::now();
+        let empty = || PageSet::empty(self.guest.pages.pages());
+        let mut fresh = job.plan.skip_redirtied.then(empty);
+        let mut free = self.guest.free.as_ref().filter(|_| !job.last).map(|_| empty());
         for block in job.plan.blocks(self.lane, self.lanes) {
             let range = Plan::block_range(block);
             if job.plan.pages.runs_in(range.clone()).next().is_none() {
@@ -172,26 +200,52 @@ impl Worker {
             }
             if let Some(fresh) = &mut fresh {
                 fresh.clear();
-                self.dirty.peek(fresh).map_err(LaneFailure::Host)?;
+                self.guest.dirty.peek(fresh).map_err(LaneFailure::Host)?;
+            }
+            if let (Some(free), Some(report)) = (&mut free, &self.guest.free) {
+                report.peek(range.clone(), free).map_err(LaneFailure::Host)?;
             }
             for page in job.plan.pages.runs_in(range).flatten() {
                 if fresh.as_ref().is_some_and(|fresh| fresh.contains(page)) {
                     continue;
                 }
-                if self.out.page(page, &*self.pages) {
-                    self.socket.write_all(self.out.take())?;
+                if free.as_ref().is_some_and(|free| free.contains(page)) {
+                    self.out.leave_out_free();
+                    continue;
+                }
+                if self.out.page(page, &*self.guest.pages) {
+                    since = self.send(since)?;
                     if self.stop.load(Ordering::Relaxed) {
                         return Err(io::Error::from(io::ErrorKind::Interrupted).into());
                     }
                 }
             }
-            let sent = self.out.round_pages();
-            self.handle.add_sent_pages(sent - reported);
-            reported = sent;
+            self.tell();
         }
         let totals = self.out.end_round(job.last);
-        self.socket.write_all(self.out.take())?;
+        self.send(since)?;
+        self.outlet.flush()?;
         Ok(totals)
+    }
+
+    /// Empties the buffer of frames, at the pace of the cap, and tells the encoder how long it took to make, since
+    /// then, and to write. Returns when.
+    fn send(&mut self, since: Instant) -> io::Result<Instant> {
+        let frames = self.out.take();
+        let (made, bytes) = (Instant::now(), frames.len() as u64);
+        let backlog = self.outlet.write_all(frames)?;
+        let written = Instant::now();
+        self.out.spent(made - since, written - made, backlog);
+        self.handle.add_wire_bytes(bytes);
+        self.tell();
+        Ok(written)
+    }
+
+    /// Tells who watches how many pages have gone since it was told last.
+    fn tell(&mut self) {
+        let sent = self.out.round_pages();
+        self.handle.add_sent_pages(sent - self.told_pages);
+        self.told_pages = sent;
     }
 }
 

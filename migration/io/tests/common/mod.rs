@@ -11,10 +11,12 @@ use std::{
 };
 
 use godwit_migration::{
-    host::{DirtySource, HostError, PageBytes, PageSink, PageSource},
+    host::{DirtySource, FreePages, HostError, PageBytes, PageSink, PageSource},
     limits::PAGE_BYTES,
     page::PageSet,
     shape::{CpuShape, MachineShape, MemoryShape, Region},
+    slow::Throttle,
+    wire::Answer,
 };
 use godwit_state::{Schema, Sections};
 use godwit_transport::host::{SourceHost, TargetHost};
@@ -88,6 +90,10 @@ impl PageSink for Memory {
         self.touched.lock().unwrap().insert(page);
         Ok(())
     }
+    fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError> {
+        *into = **self.bytes[page as usize].lock().unwrap();
+        Ok(())
+    }
     fn put_zero(&self, page: u32) -> Result<(), HostError> {
         self.put(page, &[0; PAGE_BYTES])
     }
@@ -135,13 +141,22 @@ pub struct Guest {
     pub memory: Arc<Memory>,
     pub writes: Arc<AtomicU64>,
     pub given_up: bool,
+    /// What it tells of its free pages.
+    pub free: Option<Arc<dyn FreePages>>,
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     pace: Duration,
 }
 
 impl Guest {
     pub fn new(pages: u32, pace: Duration) -> Self {
-        Self { memory: Memory::new(pages), writes: Arc::default(), given_up: false, running: None, pace }
+        Self {
+            memory: Memory::new(pages),
+            writes: Arc::default(),
+            given_up: false,
+            free: None,
+            running: None,
+            pace,
+        }
     }
 
     pub fn is_running(&self) -> bool {
@@ -185,6 +200,13 @@ pub fn shape(pages: u32) -> MachineShape {
 }
 
 impl SourceHost for Guest {
+    fn slowed(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn throttle(&mut self, _: Throttle) -> Result<(), HostError> {
+        Ok(())
+    }
+
     fn shape(&self) -> MachineShape {
         shape(PageSource::pages(&*self.memory))
     }
@@ -193,6 +215,9 @@ impl SourceHost for Guest {
     }
     fn dirty(&self) -> Arc<dyn DirtySource> {
         self.memory.clone()
+    }
+    fn free_pages(&self) -> Option<Arc<dyn FreePages>> {
+        self.free.clone()
     }
     fn pause(&mut self) -> Result<(), HostError> {
         self.stop();
@@ -213,8 +238,9 @@ impl SourceHost for Guest {
         }
         Ok(())
     }
-    fn give_up(&mut self) {
+    fn give_up(&mut self, _session: u128) -> Result<(), HostError> {
         self.given_up = true;
+        Ok(())
     }
     fn take_back(&mut self) {
         self.given_up = false;
@@ -230,10 +256,15 @@ pub struct Place {
     pub state: Option<Counter>,
     pub runs: bool,
     pub discarded: bool,
+    pub session: u128,
 }
 
 impl TargetHost for Place {
-    fn prepare(&mut self, shape: &MachineShape) -> Result<(), Vec<String>> {
+    fn check(&self, _: &MachineShape) -> Vec<String> {
+        self.refusals.clone()
+    }
+    fn prepare(&mut self, session: u128, shape: &MachineShape) -> Result<(), Vec<String>> {
+        self.session = session;
         if !self.refusals.is_empty() {
             return Err(self.refusals.clone());
         }
@@ -257,5 +288,12 @@ impl TargetHost for Place {
     fn discard(&mut self) {
         self.discarded = true;
         self.memory = None;
+    }
+    fn answer(&self, session: u128) -> Answer {
+        match session == self.session {
+            true if self.runs => Answer::Runs,
+            true if self.discarded => Answer::Never("it was let go".into()),
+            _ => Answer::Unknown,
+        }
     }
 }

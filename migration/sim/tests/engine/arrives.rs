@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use godwit_lab::{Lab, costs::Costs, guest::GuestSpec, link::Link, workload::*};
-use godwit_migration::{page::PageSet, preset::PRESETS, source::OnTimeout};
+use godwit_migration::{
+    page::PageSet,
+    preset::{PRESETS, Scheme},
+    source::OnTimeout,
+};
 use proptest::prelude::*;
 
 use crate::common::{GIGABIT, PAGES, RESIDENT, moved, ms, workloads};
@@ -14,7 +18,7 @@ fn every_page_arrives_in_its_last_version() {
         for lanes in [1, 2, 5] {
             for (name, workload) in workloads() {
                 let mut lab = Lab::new(GuestSpec::new(PAGES, RESIDENT, workload), GIGABIT);
-                (lab.preset, lab.lanes) = (preset, lanes);
+                (lab.scheme, lab.lanes) = (Scheme::of(preset), lanes);
                 let run = lab.run();
                 moved(&run, &format!("{} on {lanes} lanes, {name}", preset.name));
                 assert!(run.versions.iter().any(|version| *version > 1) || name == "idle", "{name} writes");
@@ -86,7 +90,7 @@ proptest! {
     ) {
         let link = Link { bytes_per_s: mbytes_per_s * 1e6, latency: Duration::from_micros(latency_us) };
         let mut lab = Lab::new(guest.spec(), link);
-        (lab.preset, lab.lanes, lab.downtime) = (&PRESETS[preset], lanes, ms(budget_ms));
+        (lab.scheme, lab.lanes, lab.downtime) = (Scheme::of(&PRESETS[preset]), lanes, ms(budget_ms));
         (lab.timeout, lab.on_timeout) = (Some(ms(400)), OnTimeout::Force);
         // The lanes' word may come before or after the target's.
         let costs = if free { Costs::none() } else { Costs::default() };

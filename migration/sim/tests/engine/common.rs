@@ -9,7 +9,11 @@ use godwit_lab::{
     link::Link,
     workload::{HotCold, Idle, Phases, Sequential, Uniform, Workload},
 };
-use godwit_migration::{error::Class, report::Outcome};
+use godwit_migration::{
+    error::Class,
+    preset::{self, Scheme},
+    report::Outcome,
+};
 
 /// Pages of the guests here: two blocks and a half, so that some lanes have no block at all.
 pub const PAGES: u32 = 1280;
@@ -39,11 +43,32 @@ pub fn workloads() -> Vec<(&'static str, Box<dyn Workload>)> {
     ]
 }
 
+/// Presets that take different ways through the engine, each with the rounds that it takes on [`tiny`] at the least:
+/// for suites that try every step of a migration.
+pub const KINDS: &[(&str, usize)] = &[
+    ("precopy", 3),
+    // The lanes leave pages out.
+    ("clark2005", 3),
+    // Watched before the first round; pages are held.
+    ("zaw2012", 3),
+    // Watched between rounds.
+    ("agrawal2013", 2),
+    // Rounds in an order of their own, and cut.
+    ("microwiper2010", 3),
+    // No round but the last.
+    ("non-live", 1),
+];
+
+/// A preset, by its name.
+pub fn scheme(preset: &str) -> Scheme {
+    Scheme::of(preset::by_name(preset).unwrap())
+}
+
 /// A small guest that writes all over, for suites that run thousands of migrations: three rounds or so.
 pub fn tiny(preset: &str, lanes: u8) -> Lab {
     let guest = GuestSpec::new(128, 60, Box::new(Uniform::new(0..128, 20_000.0, 5)));
     let mut lab = Lab::new(guest, GIGABIT);
-    lab.preset = godwit_migration::preset::by_name(preset).unwrap();
+    lab.scheme = scheme(preset);
     lab.lanes = lanes;
     lab.downtime = ms(5);
     lab.costs = Costs { start_tracking: Duration::from_micros(200), ..Costs::default() };
@@ -65,6 +90,7 @@ pub fn moved(run: &Run, what: &str) {
 pub fn stayed(run: &Run, what: &str) -> Class {
     kept(run, what);
     assert!(run.source_runs && run.source_has_right && !run.source_tracks, "{what}: {:#?}", run.timeline);
+    assert!(!run.source_slowed, "{what}: the guest is left slow");
     assert!(!run.target_runs && !matches!(run.target, Some(Ok(_))), "{what}");
     let error = run.report.error.as_ref().expect("a reason");
     let cancelled = error.class == Class::Cancelled;
@@ -79,6 +105,7 @@ pub fn unknown(run: &Run, what: &str) {
     assert_eq!(run.report.outcome, Outcome::Unknown, "{what}");
     assert_eq!(run.report.error.as_ref().unwrap().class, Class::Unknown, "{what}");
     assert!(!run.source_runs && !run.source_has_right, "{what}: {:#?}", run.timeline);
+    assert!(!run.source_slowed, "{what}: the guest is left slow");
 }
 
 /// Whatever happened: no promise was broken.

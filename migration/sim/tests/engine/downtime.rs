@@ -9,9 +9,11 @@ use godwit_lab::{
     link::Link,
     workload::{HotCold, Idle, Sequential, Uniform, Workload},
 };
-use godwit_migration::{error::Class, limits::PAGE_BYTES, preset, preset::PRESETS, source::OnTimeout};
+use godwit_migration::{
+    error::Class, limits::PAGE_BYTES, preset::PRESETS, preset::Scheme, source::OnTimeout,
+};
 
-use crate::common::{GIGABIT, moved, ms, stayed, workloads};
+use crate::common::{GIGABIT, moved, ms, scheme, stayed, workloads};
 
 /// 32 MiB, all of it with content.
 const PAGES: u32 = 8192;
@@ -40,7 +42,9 @@ fn adds_up(run: &Run) {
 fn a_convergent_guest_is_down_for_no_longer_than_asked_and_as_predicted() {
     // The guest writes at a third of the link's rate.
     for (budget, error) in [(20, 0.15), (50, 0.08), (100, 0.08), (300, 0.08)] {
-        let run = lab(Uniform::new(0..PAGES, 10_000.0, 1), ms(budget)).run();
+        let mut lab = lab(Uniform::new(0..PAGES, 10_000.0, 1), ms(budget));
+        lab.scheme = scheme("precopy");
+        let run = lab.run();
         moved(&run, "uniform");
         adds_up(&run);
         let (predicted, down) = (run.report.predicted.downtime_s.unwrap(), run.report.downtime_s.total);
@@ -79,7 +83,7 @@ fn time_on_the_link_is_what_its_rate_and_latency_say() {
     let wire = report.bytes.wire as f64 / GIGABIT.bytes_per_s;
     assert!((report.total_s - wire - 7.0 * trip).abs() < 30e-6, "{} s, {wire} s on the wire", report.total_s);
     assert!((report.downtime_s.total - 2.0 * trip).abs() < 20e-6, "{:?}", report.downtime_s);
-    let first = report.rounds[0];
+    let first = &report.rounds[0];
     assert_eq!((first.sent_pages, first.owed_after, report.rounds.len()), (u64::from(PAGES), 0, 2));
     assert!((first.bandwidth / GIGABIT.bytes_per_s - 1.0).abs() < 0.01, "{first:?}");
 }
@@ -89,7 +93,7 @@ fn the_numbers_of_a_report_agree_with_one_another() {
     for preset in PRESETS {
         for (name, workload) in workloads() {
             let mut lab = Lab::new(GuestSpec::new(PAGES, 3000, workload), GIGABIT);
-            (lab.preset, lab.lanes) = (preset, 3);
+            (lab.scheme, lab.lanes) = (Scheme::of(preset), 3);
             let run = lab.run();
             moved(&run, name);
             let report = &run.report;
@@ -123,7 +127,7 @@ fn skipping_what_was_written_again_sends_less_of_a_hot_set() {
     let sent = |preset: &str| {
         // The hot set is at the end of memory: by the time a round gets there, it has been written again.
         let mut lab = lab(HotCold::new(7000..8000, 0..7000, 0.98, 20_000.0, 6), ms(30));
-        lab.preset = preset::by_name(preset).unwrap();
+        lab.scheme = scheme(preset);
         let run = lab.run();
         moved(&run, preset);
         run.report.rounds[0].sent_pages
@@ -136,7 +140,7 @@ fn skipping_what_was_written_again_sends_less_of_a_hot_set() {
 /// A guest that writes faster than the link carries, all over its memory: pre-copy cannot get there.
 fn restless() -> Lab {
     let mut lab = lab(Uniform::new(0..PAGES, 100_000.0, 9), ms(10));
-    lab.timeout = Some(ms(3000));
+    (lab.scheme, lab.timeout) = (scheme("precopy"), Some(ms(3000)));
     lab
 }
 
@@ -166,11 +170,42 @@ fn a_guest_that_never_converges_is_forced_when_that_was_asked() {
 #[test]
 fn a_guest_that_never_converges_is_stopped_by_xens_rules() {
     let mut lab = restless();
-    (lab.preset, lab.timeout) = (preset::by_name("clark2005").unwrap(), None);
+    (lab.scheme, lab.timeout) = (scheme("clark2005"), None);
     let run = lab.run();
     moved(&run, "clark2005");
     assert!(run.report.rounds.len() <= 30, "{} rounds", run.report.rounds.len());
     assert!(run.report.pages.sent <= 5 * u64::from(PAGES));
+}
+
+#[test]
+fn every_preset_with_a_bound_comes_to_an_end_by_itself() {
+    for preset in PRESETS.iter().filter(|preset| preset.stop != "downtime-budget") {
+        let guest = GuestSpec::new(2048, 2048, Box::new(Uniform::new(0..2048, 100_000.0, 9)));
+        let mut lab = Lab::new(guest, GIGABIT);
+        (lab.scheme, lab.downtime) = (Scheme::of(preset), ms(10));
+        let run = lab.run();
+        moved(&run, preset.name);
+        assert!(run.report.rounds.len() <= 30, "{}: {} rounds", preset.name, run.report.rounds.len());
+        assert!(run.report.total_s < 20.0, "{}: {} s", preset.name, run.report.total_s);
+        let sent = run.report.pages.sent / 2048;
+        assert!(sent <= 5, "{}: {sent} times the memory", preset.name);
+    }
+}
+
+#[test]
+fn a_hot_set_that_is_held_back_is_sent_once() {
+    let duplicates = |preset: &str| {
+        let mut lab = lab(HotCold::new(7000..8000, 0..7000, 0.98, 20_000.0, 6), ms(5));
+        lab.scheme = scheme(preset);
+        let run = lab.run();
+        moved(&run, preset);
+        run.report.pages.duplicate
+    };
+    let plain = duplicates("precopy");
+    for preset in ["multistage", "sharma2016", "zaw2012"] {
+        let held = duplicates(preset);
+        assert!(held * 2 < plain, "{preset}: {held} pages were sent again, by precopy {plain}");
+    }
 }
 
 #[test]

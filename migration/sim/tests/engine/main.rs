@@ -4,4 +4,6 @@ mod arrives;
 mod bytes;
 mod common;
 mod downtime;
+mod free;
 mod handover;
+mod slowing;

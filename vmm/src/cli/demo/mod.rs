@@ -30,7 +30,7 @@ use self::{
 };
 use super::{
     exit_status,
-    migrate::{Done, How, follow, status},
+    migrate::{Done, How, follow, write},
     progress::{Display, Voice},
     report_text,
     units::{parse_size, show_bytes, show_seconds},
@@ -51,6 +51,7 @@ Examples:
   godwit demo
   godwit demo --memory 1G --lanes 2 --downtime 30ms
   godwit demo --preset clark2005 --json
+  godwit demo --preset multistage,threshold=touched --order coldest-stripe-first
 
 The consoles and the progress go to stderr, the report to stdout. The exit status is 0 only if the guest itself \
 says that it carried on with its memory intact.")]
@@ -101,6 +102,7 @@ impl Demo {
 
     async fn play(self) -> anyhow::Result<u8> {
         let boot = boot_arguments(&self)?;
+        let file = self.how.report_file()?;
         let folder = Folder::make()?;
         let mut display = Display::new();
         let (line_to, lines) = mpsc::unbounded_channel();
@@ -116,6 +118,7 @@ impl Demo {
 
         let client = Client::new(&folder.file("source.sock"));
         let done = follow(&client, &self.how.clone().request(to), &mut display).await?;
+        write(file, &done.report);
         if let Some(error) = done.error {
             self.print(&done.report, &views.borrow().clone())?;
             bail!(error);
@@ -217,7 +220,7 @@ impl Demo {
     fn verdict(&self, done: &Done, views: &Views) -> anyhow::Result<u8> {
         self.print(&done.report, views)?;
         match harm(&views.source, &views.target) {
-            None => Ok(status(done.report.outcome)),
+            None => Ok(exit_status::of(&done.report)),
             Some(harm) => bail!("{harm}"),
         }
     }

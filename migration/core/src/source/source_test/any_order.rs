@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{error::ProtocolError, host::HostError};
+use crate::{cancellation::Cancellation, error::ProtocolError, host::HostError, wire::Answer};
 
 /// What would come of an action if all went well.
 fn natural(action: &Action) -> Vec<Event> {
@@ -24,14 +24,18 @@ fn natural(action: &Action) -> Vec<Event> {
         Action::Pause => vec![Event::Paused],
         Action::Save => vec![Event::Saved(Sections::default())],
         Action::Undo => vec![Event::Undone(Ok(()))],
-        Action::Send(_) | Action::GiveUp | Action::TakeBack | Action::Finish(_) => vec![],
+        Action::GiveUp => vec![Event::GivenUp],
+        Action::Ask => vec![said(TargetMessage::Answer(Answer::WaitsForGo))],
+        Action::Send(_) | Action::Throttle(_) | Action::TakeBack | Action::Finish(_) => {
+            vec![]
+        }
     }
 }
 
 /// Any event at all.
 fn any_event(which: u8, number: u8) -> Event {
     let number = u32::from(number % 4);
-    match which % 22 {
+    match which % 26 {
         0 => hello(),
         1 => said(TargetMessage::Refused(vec!["no".into(); number as usize])),
         2 => said(TargetMessage::Prepared),
@@ -51,8 +55,14 @@ fn any_event(which: u8, number: u8) -> Event {
         16 => Event::ProtocolBroken(ProtocolError::new("no")),
         17 => Event::LinkLost("no".into()),
         18 => Event::HostFailed(HostError("no".into())),
-        19 => Event::Cancel,
+        19 => Event::Cancel(Cancellation::Request),
         20 => round_done(1, u64::MAX),
+        21 => Event::GivenUp,
+        22 => said(TargetMessage::Answer(Answer::Never("no".into()))),
+        23 => said(TargetMessage::Answer(Answer::WaitsForGo)),
+        24 => said(TargetMessage::Answer(
+            [Answer::Runs, Answer::Unknown, Answer::Ended, Answer::Runs][number as usize].clone(),
+        )),
         _ => Event::Tick,
     }
 }
@@ -73,7 +83,9 @@ impl Watch {
     fn hears(&mut self, event: &Event) {
         match event {
             Event::Message(TargetMessage::Ready) => self.ready = true,
-            Event::Message(TargetMessage::Abort(_)) => self.given_back = true,
+            Event::Message(TargetMessage::Abort(_) | TargetMessage::Answer(Answer::Never(_))) => {
+                self.given_back = true;
+            }
             _ => {}
         }
     }
@@ -87,11 +99,15 @@ impl Watch {
                 assert!(!std::mem::replace(&mut self.has_given_up, true), "once");
             }
             Action::Send(SourceMessage::Go) => {
-                assert!(self.has_given_up && !self.said_go, "Go only after the right to run was given up");
+                assert!(self.has_given_up, "Go only after the right to run was given up");
                 self.said_go = true;
             }
             Action::TakeBack => {
-                assert!(self.has_given_up && self.given_back, "only what the target gives back");
+                let nobodys = self.given_back || !self.said_go;
+                assert!(
+                    self.has_given_up && nobodys,
+                    "only what the target gives back, or has never been given"
+                );
                 self.has_given_up = false;
             }
             Action::Undo => {
@@ -113,9 +129,9 @@ impl Watch {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
-    fn the_promises_hold(steps in proptest::collection::vec((0u8..40, any::<u8>(), any::<u8>()), 0..60), preset in 0usize..2) {
-        let preset = &crate::preset::PRESETS[preset % crate::preset::PRESETS.len()];
-        let mut source = Source::new(Duration::ZERO, SourceConfig { preset, ..config() });
+    fn the_promises_hold(steps in proptest::collection::vec((0u8..40, any::<u8>(), any::<u8>()), 0..60), preset in 0..crate::preset::PRESETS.len()) {
+        let scheme = crate::preset::Scheme::of(&crate::preset::PRESETS[preset]);
+        let mut source = Source::new(Duration::ZERO, SourceConfig { scheme, ..config() });
         let mut watch = Watch::default();
         let mut due = std::collections::VecDeque::new();
         let mut tell = |source: &mut Source, due: &mut std::collections::VecDeque<Event>, at: u64, event: Event| {
@@ -140,6 +156,7 @@ proptest! {
             tell(&mut source, &mut due, at, event.unwrap_or_else(|| any_event(which, number)));
         }
         tell(&mut source, &mut due, at, Event::LinkLost("the end".into()));
+        tell(&mut source, &mut due, at, Event::Cancel(Cancellation::Request));
         prop_assert!(tell(&mut source, &mut due, at, Event::Undone(Ok(()))), "it comes to an end");
     }
 }

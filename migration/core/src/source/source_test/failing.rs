@@ -1,7 +1,7 @@
 //! What goes wrong, in every phase: what the target is told, where the guest is afterwards, what the report says.
 
 use super::*;
-use crate::{error::ProtocolError, host::HostError};
+use crate::{cancellation::Cancellation, error::ProtocolError, host::HostError};
 
 const NOTHING: [&str; 0] = [];
 
@@ -9,7 +9,7 @@ const NOTHING: [&str; 0] = [];
 fn a_failure_before_go_is_undone_and_told_to_a_target_that_can_hear_it() {
     type Failure = (fn() -> Event, Class, Option<&'static str>);
     let failures: [Failure; 5] = [
-        (|| Event::Cancel, Class::Cancelled, Some("say Abort: cancelled on request")),
+        (|| Event::Cancel(Cancellation::Request), Class::Cancelled, Some("say Abort: cancelled on request")),
         (|| Event::HostFailed(HostError("no memory".into())), Class::Local, Some("say Abort: no memory")),
         (
             || Event::ProtocolBroken(ProtocolError::new("nonsense")),
@@ -27,7 +27,7 @@ fn a_failure_before_go_is_undone_and_told_to_a_target_that_can_hear_it() {
             assert_eq!(script.at(41, Event::LinkLost("closed".into())), NOTHING, "one failure is enough");
             let report = script.undone(42);
             assert_eq!((report.outcome, class_of(&report)), (outcome_of(class), class), "{phase}");
-            assert_eq!(script.at(43, Event::Cancel), NOTHING, "nothing after the end");
+            assert_eq!(script.at(43, Event::Cancel(Cancellation::Request)), NOTHING, "nothing after the end");
         }
     }
 }
@@ -35,13 +35,13 @@ fn a_failure_before_go_is_undone_and_told_to_a_target_that_can_hear_it() {
 #[test]
 fn the_report_of_a_failure_says_how_long_the_guest_stood_still() {
     let mut script = Script::new(config()).set_up().paused().last_round();
-    script.at(30, Event::Cancel);
+    script.at(30, Event::Cancel(Cancellation::Request));
     let report = script.undone(35);
     assert!((report.downtime_s.total - 0.012).abs() < 1e-12, "from 23 to 35 ms: {:?}", report.downtime_s);
     assert_eq!(report.error.as_ref().unwrap().to_string(), "cancelled on request (in phase final, round 2)");
 
     let mut script = Script::new(config()).set_up();
-    script.at(30, Event::Cancel);
+    script.at(30, Event::Cancel(Cancellation::Request));
     assert_eq!(script.undone(35).downtime_s.total, 0.0, "it never did");
 }
 
@@ -218,31 +218,12 @@ fn a_forced_copy_comes_after_the_round_that_the_time_out_fell_in() {
 }
 
 #[test]
-fn after_go_the_guest_is_the_targets_and_no_answer_is_unknown() {
-    let silences: [(u64, fn() -> Event); 5] = [
-        (31, || Event::LinkLost("gone".into())),
-        (31, || Event::ProtocolBroken(ProtocolError::new("nonsense"))),
-        (31, || said(TargetMessage::Ready)),
-        (31, || said(TargetMessage::Refused(vec![]))),
-        (10_030, || Event::Tick),
-    ];
-    for (ms, event) in silences {
-        let mut script = Script::new(config()).set_up().paused().last_round().handed_over();
-        assert_eq!(script.deadline(), Some(Duration::from_millis(10_030)));
-        assert_eq!(script.at(ms, event()), ["finish: Unknown"], "and nothing is undone");
-        let report = script.report.unwrap();
-        assert_eq!(class_of(&report), Class::Unknown);
-        assert!(report.error.unwrap().reason.contains("resume it only when you know"));
-    }
-}
-
-#[test]
 fn after_go_it_is_too_late_to_cancel() {
     let mut script = Script::new(config()).set_up().paused().last_round();
     assert!(script.source.can_cancel());
     script = script.handed_over();
     assert!(!script.source.can_cancel());
-    assert_eq!(script.at(31, Event::Cancel), NOTHING);
+    assert_eq!(script.at(31, Event::Cancel(Cancellation::Request)), NOTHING);
     assert_eq!(script.at(31, Event::HostFailed(HostError("whatever".into()))), NOTHING);
     assert_eq!(script.at(32, Event::Tick), NOTHING);
     assert_eq!(script.at(33, said(TargetMessage::Running { cpu_us: 0 })), ["finish: Completed"]);
@@ -265,4 +246,37 @@ fn a_driver_that_reports_what_was_not_asked_for_is_a_local_failure() {
     let report = script.undone(31);
     assert_eq!(class_of(&report), Class::Local);
     assert!(report.error.unwrap().reason.contains("the driver reported Paused in phase rounds"));
+}
+
+#[test]
+fn a_cancellation_says_who_or_what_it_was() {
+    let whys = [
+        (Cancellation::Request, Class::Cancelled, "cancelled on request"),
+        (Cancellation::Interrupt, Class::Cancelled, "cancelled by Ctrl-C"),
+        (
+            Cancellation::GuestEnded("the guest powered off".into()),
+            Class::Guest,
+            "the guest ended before it had moved: the guest powered off",
+        ),
+        (
+            Cancellation::ProcessEnds("SIGTERM".into()),
+            Class::Cancelled,
+            "given up because the process ends: SIGTERM",
+        ),
+    ];
+    for (why, class, words) in whys {
+        let mut script = Script::new(config()).set_up();
+        assert_eq!(script.at(30, Event::Cancel(why)), [format!("say Abort: {words}"), "undo".into()]);
+        let report = script.undone(31);
+        assert_eq!((class_of(&report), report.error.unwrap().reason.as_str()), (class, words));
+    }
+}
+
+#[test]
+fn a_beat_changes_nothing() {
+    for (phase, mut script) in everywhere(&config()) {
+        let before = script.deadline();
+        assert_eq!(script.at(40, said(TargetMessage::Beat)), NOTHING, "{phase}");
+        assert_eq!(script.deadline(), before, "{phase}: who beats and owes an answer still owes it");
+    }
 }

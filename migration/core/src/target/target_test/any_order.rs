@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cancellation::Cancellation;
 
 /// What would come next if all went well. There are two lanes and two rounds.
 fn natural(action: &Action) -> Vec<Event> {
     match action {
         Action::Send(TargetMessage::Hello(_)) => vec![prepare(2)],
-        Action::Prepare(_) => vec![Event::Prepared(Ok(()))],
+        Action::Prepare { .. } => vec![Event::Prepared(Ok(()))],
         Action::AcceptLanes { .. } => vec![Event::LanesOpen],
         Action::Send(TargetMessage::LanesOpen) => vec![ended(1, 3, false), ended(1, 4, false)],
         Action::Send(TargetMessage::RoundDone { .. }) => vec![ended(2, 1, true), ended(2, 2, true), state()],
@@ -24,7 +25,7 @@ fn natural(action: &Action) -> Vec<Event> {
 /// Any event at all.
 fn any_event(which: u8, number: u8) -> Event {
     let small = number % 4;
-    match which % 20 {
+    match which % 24 {
         0 => hello_of(u16::from(small), u16::from(number)),
         1 => prepare(number),
         2 => state(),
@@ -43,7 +44,10 @@ fn any_event(which: u8, number: u8) -> Event {
         15 => Event::Started(Err(HostError("no".into()))),
         16 => Event::ProtocolBroken(ProtocolError::new("no")),
         17 => Event::LinkLost("no".into()),
-        18 => Event::Cancel,
+        18 => Event::Cancel(Cancellation::Request),
+        19 => Event::Asked,
+        20 => Event::Replaced,
+        21 => Event::Decided(number.is_multiple_of(2)),
         _ => Event::Tick,
     }
 }
@@ -64,7 +68,7 @@ impl Watch {
     fn hears(&mut self, event: &Event) {
         match event {
             Event::Built(Ok(())) => self.built = true,
-            Event::Message(SourceMessage::Go) => self.go |= self.ready,
+            Event::Message(SourceMessage::Go) | Event::Decided(true) => self.go |= self.ready,
             Event::Started(Ok(_)) => self.started |= self.run,
             _ => {}
         }
@@ -123,6 +127,7 @@ proptest! {
             };
             tell(&mut target, &mut due, at, event.unwrap_or_else(|| any_event(which, number)));
         }
+        tell(&mut target, &mut due, at, Event::Cancel(Cancellation::Request));
         // Without a link, and once it is known whether a guest that was being started has started, it is over.
         tell(&mut target, &mut due, at, Event::LinkLost("the end".into()));
         prop_assert!(tell(&mut target, &mut due, at, started()), "it comes to an end");

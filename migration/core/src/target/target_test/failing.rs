@@ -1,12 +1,17 @@
 //! What goes wrong, in every phase: what the source is told, and that the machine is thrown away and never ran.
 
 use super::*;
+use crate::cancellation::Cancellation;
 
 #[test]
 fn a_failure_before_go_discards_the_machine_and_is_told_to_a_source_that_can_hear_it() {
     type Failure = (fn() -> Event, &'static str, Option<&'static str>);
     let failures: [Failure; 5] = [
-        (|| Event::Cancel, "Cancelled, cancelled at the target", Some("say Abort: cancelled at the target")),
+        (
+            || Event::Cancel(Cancellation::Request),
+            "Cancelled, cancelled on request",
+            Some("say Abort: cancelled on request"),
+        ),
         (
             || Event::HostFailed(HostError("no memory".into())),
             "Local, no memory",
@@ -92,7 +97,7 @@ fn words_that_are_not_due_are_errors() {
         || said(SourceMessage::Go),
         || said(SourceMessage::Lane(crate::wire::LaneHello { session: 7, lane: 0 })),
     ];
-    let due = [("hello", "Hello"), ("prepare", "Prepare"), ("receiving", "State"), ("ready", "Go")];
+    let due = [("hello", "Hello"), ("prepare", "Prepare"), ("receiving", "State")];
     for event in all {
         for (phase, mut script) in everywhere() {
             let Event::Message(message) = event() else { continue };
@@ -107,7 +112,7 @@ fn words_that_are_not_due_are_errors() {
 
 #[test]
 fn go_is_not_believed_before_ready() {
-    for (phase, mut script) in everywhere().into_iter().filter(|(phase, _)| *phase != "ready") {
+    for (phase, mut script) in everywhere() {
         let actions = script.at(20, said(SourceMessage::Go));
         assert!(
             !actions.contains(&"run".into()) && actions.contains(&"discard".into()),

@@ -1,6 +1,7 @@
 //! All goes well: each action, and the words that may come in another order.
 
 use super::*;
+use crate::cancellation::Cancellation;
 
 #[test]
 fn a_migration_action_by_action() {
@@ -53,16 +54,43 @@ fn a_slow_round_and_a_slow_go_are_waited_for() {
         assert_eq!(script.deadline().is_some(), awaited, "{phase}");
     }
     let mut script = Script::new().ready();
-    assert_eq!(script.at(3_600_000, Event::Tick), NOTHING);
-    assert_eq!(script.at(3_600_001, said(SourceMessage::Go)), ["run"]);
+    assert_eq!(script.at(300_000, Event::Tick), NOTHING);
+    assert_eq!(script.at(300_001, said(SourceMessage::Go)), ["run"]);
 }
 
 #[test]
 fn once_go_has_come_the_guest_runs_whatever_becomes_of_the_link() {
     let mut script = Script::new().starting();
     assert_eq!(script.at(16, Event::LinkLost("gone".into())), NOTHING);
-    assert_eq!(script.at(16, Event::Cancel), NOTHING);
+    assert_eq!(script.at(16, Event::Cancel(Cancellation::Request)), NOTHING);
     assert_eq!(script.at(16, said(SourceMessage::Abort("no".into()))), NOTHING);
     assert_eq!(script.at(99_999, Event::Tick), NOTHING);
     assert_eq!(script.at(99_999, started()), ["say Running: 4000", "finish: 3 pages in 1 rounds"]);
+}
+
+#[test]
+fn a_source_that_only_asks_is_answered_and_nothing_is_made() {
+    let ask = || said(SourceMessage::Check(Box::new(Prepare { shape: shape(), lanes: 2 })));
+    let answers = [
+        (vec![], "say Accepted"),
+        (vec!["no avx2".into(), "no memory".into()], "say Refused: no avx2; no memory"),
+    ];
+    for (reasons, answer) in answers {
+        let mut script = Script::new().after(1, hello());
+        assert_eq!(script.at(2, ask()), ["check 128 pages"]);
+        assert_eq!(script.at(3, Event::Checked(reasons)), [answer, "answered"]);
+        assert_eq!(script.deadline(), None);
+    }
+    let mut script = Script::new().after(1, hello());
+    let wrong = SourceMessage::Check(Box::new(Prepare { shape: shape(), lanes: 0 }));
+    assert_eq!(script.at(2, said(wrong)), ["say Refused: 0 lanes; 1 to 16 are possible", "answered"]);
+}
+
+#[test]
+fn a_beat_changes_nothing() {
+    for (phase, mut script) in everywhere() {
+        let before = script.deadline();
+        assert_eq!(script.at(3, said(SourceMessage::Beat)), NOTHING, "{phase}");
+        assert_eq!(script.deadline(), before, "{phase}: who beats and owes an answer still owes it");
+    }
 }

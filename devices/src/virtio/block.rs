@@ -1,0 +1,326 @@
+//! The disk (virtio 1.2 §5.2): a raw image or a block device.
+//!
+//! The event loop reads requests from the queues and puts answers there; `engine` serves them on threads of its own.
+//! What is in flight ends before a pause does, and is answered, so nothing is lost or done twice when the guest moves;
+//! before the state is saved everything written is durable, for whoever reads the image next. `config` is what is asked
+//! for, `request` reads a descriptor chain, `work` does what it asks for, `image` and `lock` have the file.
+
+#[cfg(test)]
+mod block_test;
+mod config;
+#[cfg(test)]
+mod config_test;
+mod engine;
+mod image;
+#[cfg(test)]
+mod image_test;
+mod lock;
+#[cfg(test)]
+mod lock_test;
+mod request;
+mod space;
+mod state;
+mod sys;
+#[cfg(test)]
+mod test_disk;
+mod work;
+
+use std::{io, sync::Arc};
+
+use godwit_state::{Save, StateError};
+use thiserror::Error;
+use virtio_bindings::virtio_blk::{
+    VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
+    VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_WRITE_ZEROES,
+};
+use virtio_queue::{Queue, QueueOwnedT, QueueT};
+use vmm_sys_util::epoll::EventSet;
+
+pub use self::{
+    config::{DiskConfig, ImageType, MAX_DISK_QUEUE_SIZE, MAX_DISK_QUEUES, SERIAL_BYTES},
+    image::ImageError,
+    state::BlockState,
+};
+use self::{
+    engine::{Engine, Threads},
+    image::{Image, SECTOR_BYTES},
+    request::Request,
+    work::{MAX_SEGMENTS, Manner},
+};
+use super::{ServeError, Served, Source, VirtioDevice};
+use crate::{GuestMemory, options::OptionError, rate_limiter::RateLimiter};
+
+/// Device type of a block device.
+const DEVICE_TYPE: u32 = 2;
+
+/// Why a disk cannot be made.
+#[derive(Debug, Error)]
+pub enum DiskError {
+    /// Values that cannot be.
+    #[error(transparent)]
+    Config(#[from] OptionError),
+    /// The image cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Out of descriptors or memory.
+    #[error("the host cannot give what it needs: {0}")]
+    Host(#[from] io::Error),
+}
+
+/// A disk.
+pub struct Block {
+    image: Arc<Image>,
+    engine: Box<dyn Engine>,
+    queue_sizes: Vec<u16>,
+    limiter: Option<RateLimiter>,
+    /// Requests in flight, and whether the rate limit holds more of them up, for each queue.
+    queues: Vec<InQueue>,
+    manner: Manner,
+    /// The serial number was asked for here; otherwise a guest that comes from elsewhere brings its own.
+    serial_is_given: bool,
+    generation: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct InQueue {
+    in_flight: u16,
+    held_up: bool,
+}
+
+impl Block {
+    /// Opens the image of `config`. It is locked when the machine is about to run.
+    ///
+    /// # Errors
+    /// [`DiskError`], which names the image or the option.
+    pub fn open(config: &DiskConfig) -> Result<Self, DiskError> {
+        config.check()?;
+        let image = Arc::new(Image::open(config)?);
+        let queues = usize::from(config.num_queues);
+        let mut manner = Manner::default();
+        let serial = config.serial.as_deref().unwrap_or_default().bytes();
+        manner.serial.iter_mut().zip(serial).for_each(|(to, byte)| *to = byte);
+        Ok(Self {
+            engine: Box::new(Threads::new(Arc::clone(&image), queues)?),
+            image,
+            queue_sizes: vec![config.queue_size; queues],
+            limiter: config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose()?,
+            queues: vec![InQueue::default(); queues],
+            manner,
+            serial_is_given: config.serial.is_some(),
+            generation: 0,
+        })
+    }
+
+    /// Whether somebody else has the image of `config`: asked by a process that is about to give up the right to look
+    /// at others, and then could not tell who it is. An image that cannot be opened is told of by [`Self::open`].
+    ///
+    /// # Errors
+    /// Who has it, in words.
+    pub fn is_free(config: &DiskConfig) -> Result<(), String> {
+        Image::open(config).map_or(Ok(()), |image| image.lock())
+    }
+
+    /// Its size in bytes, as the guest sees it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.image.sectors() * SECTOR_BYTES
+    }
+
+    /// Gives the disk a new size: `bytes`, to which a file is made to grow, or that which the image has been given by
+    /// now. Within [`VirtioMmio::update`](super::VirtioMmio::update).
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn resize(&mut self, bytes: Option<u64>) -> Result<(), ImageError> {
+        let before = self.bytes();
+        self.image.resize(bytes)?;
+        if self.bytes() != before {
+            self.generation = self.generation.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// Answers what has ended for queue `index`; whether there was anything.
+    fn answer(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<bool, ServeError> {
+        let mut any = false;
+        while let Some(done) = self.engine.take(index) {
+            queue.add_used(memory, done.head, done.written)?;
+            if let Some(own) = self.queues.get_mut(index) {
+                own.in_flight = own.in_flight.saturating_sub(1);
+            }
+            any = true;
+        }
+        Ok(any)
+    }
+
+    /// Takes one request of the queue, if there is one and it may be taken.
+    fn take_one(
+        &mut self,
+        index: usize,
+        queue: &mut Queue,
+        memory: &GuestMemory,
+    ) -> Result<Taken, ServeError> {
+        let limit = queue.size();
+        let Some(own) = self.queues.get_mut(index) else { return Ok(Taken::Nothing) };
+        // A driver has no more than its queue holds in flight, unless it hands a buffer out twice.
+        if own.in_flight >= limit {
+            return Ok(Taken::LaterAgain);
+        }
+        let Some(chain) = queue.iter(memory)?.next() else { return Ok(Taken::Nothing) };
+        let request = Request::read(chain, memory, limit, MAX_SEGMENTS as usize)?;
+        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(request.moved())) {
+            queue.set_next_avail(queue.next_avail().wrapping_sub(1));
+            own.held_up = true;
+            return Ok(Taken::LaterAgain);
+        }
+        own.in_flight += 1;
+        self.engine.submit(index, request, memory, self.manner)?;
+        Ok(Taken::One)
+    }
+
+    /// The limit's timer has queue 0 served, and may let requests of the others through, too.
+    fn wake_others(&mut self) {
+        for (other, own) in self.queues.iter_mut().enumerate().skip(1) {
+            if std::mem::take(&mut own.held_up) {
+                self.engine.wake(other);
+            }
+        }
+    }
+}
+
+/// What came of looking for a request.
+enum Taken {
+    One,
+    Nothing,
+    /// There is one; something else says when it is worth looking again.
+    LaterAgain,
+}
+
+impl VirtioDevice for Block {
+    fn device_type(&self) -> u32 {
+        DEVICE_TYPE
+    }
+
+    fn features(&self) -> u64 {
+        let mut bits = vec![VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ];
+        if self.image.read_only {
+            bits.push(VIRTIO_BLK_F_RO);
+        } else {
+            bits.extend([VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES]);
+        }
+        bits.into_iter().fold(0, |features, bit| features | 1 << bit)
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &self.queue_sizes
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        let ended = (0..self.queues.len()).map(|queue| (self.engine.fd(queue), queue));
+        let limit = self.limiter.as_ref().map(|limiter| (limiter.fd(), 0));
+        ended.chain(limit).map(|(fd, queue)| Source { fd, events: EventSet::IN, queue }).collect()
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        let space = space::of(&self.image, &self.queue_sizes);
+        for (at, byte) in (offset..).zip(data) {
+            *byte = usize::try_from(at).ok().and_then(|at| space.get(at)).copied().unwrap_or(0);
+        }
+    }
+
+    /// Nothing of it can be written: VIRTIO_BLK_F_CONFIG_WCE is not offered.
+    fn write_config(&mut self, _: u64, _: &[u8]) {}
+
+    fn config_generation(&self) -> u32 {
+        self.generation
+    }
+
+    fn activate(&mut self, features: u64) {
+        self.manner.write_through = features & 1 << VIRTIO_BLK_F_FLUSH == 0;
+    }
+
+    fn reset(&mut self) {
+        self.engine.finish();
+        for (index, own) in self.queues.iter_mut().enumerate() {
+            while self.engine.take(index).is_some() {}
+            *own = InQueue::default();
+        }
+        self.manner.write_through = false;
+    }
+
+    fn serve(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
+        if index == 0 {
+            self.wake_others();
+        }
+        let mut used = self.answer(index, queue, memory)?;
+        let mut left = queue.size();
+        let mut more = true;
+        while more && left > 0 {
+            queue.disable_notification(memory)?;
+            let mut wait = false;
+            while left > 0 && !wait {
+                match self.take_one(index, queue, memory)? {
+                    Taken::One => left -= 1,
+                    Taken::Nothing => break,
+                    Taken::LaterAgain => wait = true,
+                }
+            }
+            // Kept disabled when there is more: it is looked at again anyway.
+            more = left == 0 || !wait && queue.enable_notification(memory)?;
+        }
+        used |= self.answer(index, queue, memory)?;
+        Ok(Served { interrupt: used && queue.needs_notification(memory)?, more })
+    }
+
+    fn pause(&mut self) {
+        self.engine.finish();
+    }
+
+    fn drain(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
+        let used = self.answer(index, queue, memory)?;
+        Ok(Served { interrupt: used && queue.needs_notification(memory)?, more: false })
+    }
+
+    fn resume(&mut self) {}
+
+    fn claim(&mut self) -> Result<(), String> {
+        self.image.lock()
+    }
+
+    fn release(&mut self) {
+        self.image.unlock();
+    }
+}
+
+impl Save for Block {
+    type State = BlockState;
+
+    fn save(&self) -> Result<BlockState, StateError> {
+        let invalid =
+            |reason| StateError::Invalid { instance: self.image.path().display().to_string(), reason };
+        // The next to read the image may be another host.
+        self.image.flush().map_err(|error| invalid(format!("it cannot be made durable: {error}")))?;
+        Ok(BlockState {
+            sectors: self.image.sectors(),
+            block_bytes: self.image.block_bytes(),
+            read_only: self.image.read_only,
+            serial: self.manner.serial,
+        })
+    }
+
+    fn restore(&mut self, state: &BlockState) -> Result<(), StateError> {
+        let invalid =
+            |reason| StateError::Invalid { instance: self.image.path().display().to_string(), reason };
+        // The source may have made it grow since it was opened here.
+        self.image.resize(None).map_err(|error| invalid(error.to_string()))?;
+        let own = BlockState {
+            sectors: self.image.sectors(),
+            block_bytes: self.image.block_bytes(),
+            read_only: self.image.read_only,
+            serial: if self.serial_is_given { self.manner.serial } else { state.serial },
+        };
+        own.fits(state).map_err(invalid)?;
+        self.manner.serial = own.serial;
+        Ok(())
+    }
+}

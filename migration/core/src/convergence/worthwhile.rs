@@ -1,0 +1,120 @@
+//! Stop within the budget, but not before another round stops paying.
+//!
+//! `downtime-budget` stops at the first moment that the budget allows, and so uses all of it, also where one more round
+//! of a few milliseconds would have left nearly nothing. This rule goes on within the budget as long as the next round
+//! is expected to take a noticeable part off the downtime, and costs little beside what the migration took so far.
+//! What the next round leaves is the dirty rate of the last interval times the time that the round will take.
+
+use super::{Convergence, Standing, Verdict};
+use crate::{
+    limits::PAGE_BYTES,
+    part::{Kind, Param, Row},
+};
+
+pub(super) const ROW: Row<dyn Convergence> = Row {
+    name: "worthwhile",
+    about: "within the budget, once another round is not worth its time",
+    params: &[
+        Param {
+            name: "gain",
+            about: "least part of the downtime that another round must take off",
+            default: "0.2",
+            kind: Kind::Real(0.0, 1.0),
+        },
+        Param {
+            name: "cost",
+            about: "most time that another round may take, as a part of the time so far",
+            default: "0.1",
+            kind: Kind::Real(0.0, 10.0),
+        },
+    ],
+    make: |values| Box::new(Worthwhile { gain: values.real("gain"), cost: values.real("cost") }),
+};
+
+struct Worthwhile {
+    gain: f64,
+    cost: f64,
+}
+
+impl Convergence for Worthwhile {
+    fn decide(&mut self, standing: &Standing) -> Verdict {
+        let Some(predicted) = standing.predicted_downtime() else { return Verdict::Again };
+        let (predicted_s, budget_s) = (predicted.as_secs_f64(), standing.budget.as_secs_f64());
+        let fixed_s = standing.fixed_cost.as_secs_f64();
+        let pages_s = predicted_s - fixed_s;
+        // Round trips and state alone may be over the budget; then the pages are what can be kept within it.
+        if predicted_s > budget_s && !(fixed_s > budget_s && pages_s <= budget_s) {
+            return Verdict::Again;
+        }
+        if standing.rounds > 0 && self.pays(standing, predicted_s, pages_s) {
+            return Verdict::Again;
+        }
+        Verdict::Final(format!(
+            "the predicted downtime of {:.1} ms is within the budget of {:.1} ms, and another round would not pay",
+            predicted_s * 1e3,
+            budget_s * 1e3
+        ))
+    }
+}
+
+impl Worthwhile {
+    /// Whether a round that takes `pages_s` would take enough off `predicted_s`.
+    fn pays(&self, standing: &Standing, predicted_s: f64, pages_s: f64) -> bool {
+        let interval_s = standing.interval.as_secs_f64();
+        if interval_s == 0.0 || pages_s > self.cost * standing.elapsed.as_secs_f64() {
+            return false;
+        }
+        let left = (standing.dirty_pages as f64 / interval_s * pages_s).min(standing.owed_pages as f64);
+        let left_s = left * PAGE_BYTES as f64 / standing.page_bytes_per_s();
+        pages_s - left_s >= self.gain * predicted_s
+    }
+}
+
+#[cfg(test)]
+mod worthwhile_test {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{convergence::STOPS, part::Choice, slow::Throttle};
+
+    /// 400 MiB/s; 4 ms of fixed cost; 3000 pages owed are 29.3 ms.
+    fn standing(owed: u64, dirty: u64, elapsed_ms: u64) -> Standing {
+        Standing {
+            rounds: 1,
+            elapsed: Duration::from_millis(elapsed_ms),
+            interval: Duration::from_millis(1000),
+            guest_pages: 262_144,
+            sent_pages: 262_144,
+            duplicate_pages: 0,
+            round_pages: 262_144,
+            dirty_pages: dirty,
+            dirty_pages_before: 0,
+            owed_pages: owed,
+            bytes_per_s: 419_430_400.0,
+            wire_ratio: 1.0,
+            fixed_cost: Duration::from_millis(4),
+            overlap: Duration::ZERO,
+            exposed: Duration::ZERO,
+            budget: Duration::from_millis(40),
+            throttle: Throttle::None,
+        }
+    }
+
+    fn stops(standing: &Standing) -> bool {
+        let mut rule = Choice::one("stop", STOPS, "worthwhile").unwrap().make();
+        rule.decide(standing) != Verdict::Again
+    }
+
+    #[test]
+    fn a_short_round_that_leaves_little_is_taken() {
+        assert!(!stops(&standing(3000, 3000, 1000)), "29 ms of 1 s leave 88 pages");
+        assert!(stops(&standing(3000, 3000, 200)), "29 ms are dear beside 200 ms");
+        assert!(stops(&standing(3000, 120_000, 1000)), "as much would be dirty again");
+        assert!(stops(&standing(60, 60, 1000)), "what is left is not pages");
+    }
+
+    #[test]
+    fn nothing_stops_beyond_the_budget() {
+        assert!(!stops(&standing(4000, 400_000, 100)), "43 ms");
+    }
+}

@@ -1,0 +1,141 @@
+//! godwit's own: the guest is left alone until rounds no longer help, and is then slowed by what the next round needs.
+//!
+//! Rounds no longer help when what is owed has made no new minimum, by a tenth, for some rounds: swings do not reset
+//! that. A share grown step by step takes more of the guest's work than one that is right at once, because every step
+//! costs a whole round. So the share is computed: of what the guest would dirty while the owed pages travel, as much may
+//! be left as the budget carries. Dirty rates of long intervals are too low, because a page counts once; where the next
+//! round shows that, what is left to the guest is halved. The share never goes down again before the end.
+
+use super::{Slow, Throttle};
+use crate::{
+    convergence::Standing,
+    limits::PAGE_BYTES,
+    part::{Kind, Param, Row},
+};
+
+/// Part of the budget that is aimed at.
+const AIM: f64 = 0.7;
+/// A minimum of what is owed counts from this part of the one before.
+const PROGRESS: f64 = 0.9;
+
+pub(super) const ROW: Row<dyn Slow> = Row {
+    name: "last-resort",
+    about: "once rounds no longer help, take what the next round needs to fit the budget",
+    params: &[
+        Param {
+            name: "patience",
+            about: "rounds without progress before the guest is slowed",
+            default: "2",
+            kind: Kind::Whole(1, 100),
+        },
+        Param {
+            name: "most",
+            about: "percent of their time that the vCPUs lose at most",
+            default: "99",
+            kind: Kind::Whole(1, 99),
+        },
+    ],
+    make: |values| {
+        Box::new(LastResort {
+            patience: values.whole("patience") as u32,
+            most: values.whole("most") as f64 / 100.0,
+            least_owed: u64::MAX,
+            without: 0,
+            taken: 0.0,
+        })
+    },
+};
+
+struct LastResort {
+    patience: u32,
+    most: f64,
+    /// The fewest pages owed so far, and how many rounds ago that was.
+    least_owed: u64,
+    without: u32,
+    taken: f64,
+}
+
+impl Slow for LastResort {
+    fn decide(&mut self, standing: &Standing) -> Throttle {
+        if standing.rounds == 0 {
+            return Throttle::None;
+        }
+        if (standing.owed_pages as f64) < self.least_owed as f64 * PROGRESS {
+            (self.least_owed, self.without) = (standing.owed_pages, 0);
+        } else {
+            self.without += 1;
+        }
+        if self.taken > 0.0 {
+            if self.without > 0 {
+                self.taken = (1.0 - (1.0 - self.taken) / 2.0).min(self.most);
+            }
+        } else if self.without >= self.patience {
+            self.taken = needed(standing).min(self.most);
+            // From here on progress is what the slowed guest makes.
+            self.least_owed = standing.owed_pages;
+        }
+        if self.taken > 0.0 { Throttle::Share(self.taken) } else { Throttle::None }
+    }
+}
+
+/// The share to take so that what is dirtied while the owed pages travel fits the budget.
+fn needed(standing: &Standing) -> f64 {
+    let (carries, dirties) = (standing.page_bytes_per_s(), standing.dirty_bytes_per_s());
+    let owed = (standing.owed_pages * PAGE_BYTES as u64) as f64;
+    let room = standing.budget.saturating_sub(standing.fixed_cost).max(standing.budget / 4).as_secs_f64();
+    if carries <= 0.0 || dirties <= 0.0 || owed <= 0.0 {
+        return 0.0;
+    }
+    let round_s = owed / carries;
+    (1.0 - AIM * room * carries / (dirties * round_s)).max(0.0)
+}
+
+#[cfg(test)]
+mod last_resort_test {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{part::Choice, slow::SLOWS};
+
+    /// 400 MiB/s, rounds of a second that each find as many pages dirty as are owed.
+    fn standing(rounds: u32, owed: u64) -> Standing {
+        Standing {
+            rounds,
+            elapsed: Duration::from_secs(u64::from(rounds)),
+            interval: Duration::from_secs(1),
+            guest_pages: 262_144,
+            sent_pages: 262_144,
+            duplicate_pages: 0,
+            round_pages: owed,
+            dirty_pages: owed,
+            dirty_pages_before: owed,
+            owed_pages: owed,
+            bytes_per_s: 419_430_400.0,
+            wire_ratio: 1.0,
+            fixed_cost: Duration::from_millis(4),
+            overlap: Duration::ZERO,
+            exposed: Duration::ZERO,
+            budget: Duration::from_millis(104),
+            throttle: Throttle::None,
+        }
+    }
+
+    #[test]
+    fn progress_leaves_the_guest_alone_and_a_stall_takes_what_the_next_round_needs() {
+        let mut slow = Choice::one("slow", SLOWS, "last-resort").unwrap().make();
+        let rounds = [102_400, 80_000, 150_000, 79_000];
+        let told: Vec<_> =
+            (1..).zip(rounds).map(|(round, owed)| slow.decide(&standing(round, owed))).collect();
+        assert_eq!(told[..3], [Throttle::None; 3], "a swing is not yet a stall");
+        // 79,000 pages take 0.77 s and as many are dirtied a second: 60,949 in the round; 7,168 fit 70 ms.
+        let Throttle::Share(share) = told[3] else { panic!("{told:?}") };
+        assert!((share - (1.0 - 7168.0 / 60_949.0)).abs() < 0.001, "{share}");
+        let Throttle::Share(more) = slow.decide(&standing(5, 79_000)) else { panic!("it was slowed") };
+        assert!((1.0 - more - (1.0 - share) / 2.0).abs() < 1e-9, "what is left is halved");
+        assert_eq!(
+            slow.decide(&standing(6, 7000)),
+            Throttle::Share(more),
+            "and stays as it is while that helps"
+        );
+    }
+}

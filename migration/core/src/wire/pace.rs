@@ -1,0 +1,272 @@
+//! What a lane knows of its link and of its coders, and what it makes of a batch because of that.
+//!
+//! Time comes from outside: after each write the lane is told how long the batch took to make and to write, and how its
+//! way out stands: how much of what was written waits there, and what a cap would let through at once. While something
+//! waits, the link is busy whatever the lane does: time to compress. Where nothing does, the lane sends pages as they
+//! are. So on a slow link every batch is compressed, on a somewhat faster one as many as keep both the CPU and the link
+//! busy, and on one that is faster than the coder none, not even to try: there the rate of the link alone decides.
+
+use std::time::Duration;
+
+use crate::codec::Packing;
+
+/// A window of measurement is at least this long: a preempted thread must not look like a slow link.
+const WINDOW: Duration = Duration::from_millis(10);
+/// And it holds at least this much, or is this long.
+const WINDOW_BYTES: u64 = 256 << 10;
+const LONGEST_WINDOW: Duration = Duration::from_millis(250);
+/// Rate of zstd's level 1 where it has not been measured, bytes/s: low, so that doubt means no compression.
+const CODER_RATE: f64 = 300e6;
+/// A link is slow when it is slower than the coder times this. Beyond, little is won; and where both hosts are one, or
+/// busy, what looks like a link of that rate is the CPU that both need.
+const SLOW: f64 = 1.0;
+/// By how many more windows must say so than do not: a coder's tables cost memory, and a busy host makes any link look
+/// slow for a while. As many the other way round undo it.
+const SURE: u32 = 4;
+/// A window in which the link stood idle may mean that it is faster: what is believed of it grows by this.
+const DOUBT: f64 = 1.2;
+/// Content that compresses to more than this is not worth it.
+const WORTH: f64 = 0.92;
+/// Batches between two attempts on content that was not worth it: at first, and at most.
+const PATIENCE: (u32, u32) = (8, 256);
+/// Levels that are stepped through while there is time left, and when there is none.
+const LEVELS: [i32; 4] = [1, 3, 6, 9];
+/// Batches between two steps, and the gain that a higher level must bring to be kept.
+const STEP_BATCHES: u32 = 64;
+const STEP_GAIN: f64 = 0.98;
+/// A higher level is tried where the coder fills the link so many times over: that no batch found the link empty says
+/// little on a link that several lanes share, because each waits for the others' turns.
+const HEADROOM: f64 = 2.0;
+/// One batch in so many that finds no time means that the level is too high.
+const STARVED: u32 = 16;
+
+/// Rates of one lane and the choice for its next batch.
+pub(super) struct Pace {
+    packing: Packing,
+    /// Bytes/s that the link takes, once it is known.
+    link: Option<f64>,
+    /// By how many windows more it was found slower than the coder, and what is believed because of that.
+    slow_windows: u32,
+    slow: bool,
+    /// Bytes/s that compression takes in, and what comes of a byte.
+    coder: f64,
+    ratio: f64,
+    /// How the way out stood after the last write.
+    backlog: Backlog,
+    /// Size of the last batch before compression.
+    batch_bytes: u64,
+    window: Window,
+    /// Batches until content that was not worth it is tried again, and the wait after that.
+    rest: u32,
+    patience: u32,
+    level: usize,
+    highest: usize,
+    /// Rate of the link on which no level above `highest` was worth it.
+    highest_on: f64,
+    /// Batches since the last step, how many of them found no time, and the ratio before it.
+    since_step: u32,
+    starved: u32,
+    ratio_below: f64,
+    last: bool,
+}
+
+/// How a lane's way out stands after a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Backlog {
+    /// Bytes that were written and have not yet arrived, as far as this host knows.
+    pub queued: u64,
+    /// How many they were when the write began.
+    pub before: u64,
+    /// The cap on bandwidth, where there is one.
+    pub cap: Option<Allowance>,
+}
+
+/// What a cap leaves a lane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Allowance {
+    /// Its share, bytes/s.
+    pub share: f64,
+    /// Bytes that may be written at once, by whichever lane.
+    pub unused: u64,
+}
+
+#[derive(Default)]
+struct Window {
+    carried: u64,
+    time: Duration,
+    /// Whether the link was found with too little to do.
+    idle: bool,
+    packed: bool,
+}
+
+/// A batch that was made and written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Batch {
+    /// Bytes before and after compression.
+    pub(super) bytes: usize,
+    pub(super) wire: usize,
+    pub(super) packed: bool,
+}
+
+impl Pace {
+    pub(super) fn new(packing: Packing) -> Self {
+        Self {
+            packing,
+            link: None,
+            slow_windows: 0,
+            slow: false,
+            coder: CODER_RATE,
+            ratio: 0.5,
+            backlog: Backlog::default(),
+            batch_bytes: 0,
+            window: Window::default(),
+            rest: 0,
+            patience: PATIENCE.0,
+            level: 0,
+            highest: LEVELS.len() - 1,
+            highest_on: 0.0,
+            since_step: 0,
+            starved: 0,
+            ratio_below: 1.0,
+            last: false,
+        }
+    }
+
+    pub(super) fn begin_round(&mut self, last: bool) {
+        self.last = last;
+    }
+
+    /// Whether the link is known to be slower than coders are, and coders may be used because of that.
+    pub(super) fn slow(&self) -> bool {
+        self.packing == Packing::Auto && self.lags()
+    }
+
+    /// Whether the link is known to be slower than coders are: a cap is known, a link must have shown it.
+    fn lags(&self) -> bool {
+        self.slow || self.backlog.cap.is_some_and(|cap| cap.share < SLOW * self.coder)
+    }
+
+    /// Bytes/s that may be counted on.
+    fn rate(&self) -> f64 {
+        let link = self.link.unwrap_or(f64::INFINITY);
+        self.backlog.cap.map_or(link, |cap| cap.share.min(link))
+    }
+
+    /// Level to compress the next batch at, or not at all.
+    pub(super) fn level(&mut self) -> Option<i32> {
+        if let Packing::Always(level) = self.packing {
+            return Some(level);
+        }
+        // While the guest stands still nothing is won by a rest: what matters is which of the two is faster.
+        let pays = match (self.last, self.packing) {
+            (true, _) => self.lags(),
+            (false, Packing::Auto) => self.slow() && self.has_time(),
+            (false, _) => false,
+        };
+        if !pays || !self.worth() {
+            return None;
+        }
+        Some(LEVELS[self.level])
+    }
+
+    /// Whether the link is busy while a batch is compressed.
+    fn has_time(&mut self) -> bool {
+        let Backlog { queued, cap, .. } = self.backlog;
+        let drained = self.rate() * self.batch_bytes as f64 / self.coder;
+        // What a cap holds up waits with the lanes: no lane waits where a batch might go at once.
+        let has = queued as f64 >= drained || cap.is_some_and(|cap| cap.unused < self.batch_bytes);
+        self.since_step += 1;
+        self.starved += u32::from(!has);
+        has
+    }
+
+    /// Whether the content is worth it, as far as it is known; tries again now and then.
+    fn worth(&mut self) -> bool {
+        if self.ratio <= WORTH {
+            return true;
+        }
+        self.rest = self.rest.saturating_sub(1);
+        if self.rest > 0 {
+            return false;
+        }
+        self.patience = (self.patience * 2).min(PATIENCE.1);
+        self.rest = self.patience;
+        true
+    }
+
+    /// `batch` took so long to make and so long to write, and so stands the way out now.
+    pub(super) fn spent(&mut self, batch: Batch, encode: Duration, write: Duration, backlog: Backlog) {
+        let before = std::mem::replace(&mut self.backlog, backlog);
+        self.batch_bytes = batch.bytes as u64;
+        if batch.packed {
+            self.coded(batch, encode);
+        }
+        let window = &mut self.window;
+        window.carried += (before.queued + batch.wire as u64).saturating_sub(backlog.queued);
+        window.time += encode + write;
+        window.idle |= backlog.before == 0;
+        window.packed |= batch.packed;
+        if window.time >= LONGEST_WINDOW || window.time >= WINDOW && window.carried >= WINDOW_BYTES {
+            let window = std::mem::take(window);
+            self.looked(&window);
+        }
+    }
+
+    fn coded(&mut self, batch: Batch, encode: Duration) {
+        let seconds = encode.as_secs_f64().max(1e-9);
+        let mix = |old: f64, new: f64| old + (new - old) / 4.0;
+        self.coder = mix(self.coder, batch.bytes as f64 / seconds);
+        let ratio = batch.wire as f64 / batch.bytes.max(1) as f64;
+        // One batch tells whether content has changed its kind; its rate is blurred by whatever else ran.
+        self.ratio = if (ratio > WORTH) == (self.ratio > WORTH) { mix(self.ratio, ratio) } else { ratio };
+        if ratio <= WORTH {
+            self.patience = PATIENCE.0;
+        }
+    }
+
+    fn looked(&mut self, window: &Window) {
+        let rate = window.carried as f64 / window.time.as_secs_f64();
+        let link = self.link.unwrap_or(rate);
+        // A link that stood idle is no slower than what it carried.
+        self.link = Some(if window.idle { link.max(rate) * DOUBT } else { link + (rate - link) / 2.0 });
+        if !window.packed {
+            // What is believed of a coder that is not used is let go: a busy host may have made it slow.
+            self.coder += (CODER_RATE - self.coder) / 8.0;
+        }
+        let below = self.rate() < SLOW * self.coder;
+        self.slow_windows =
+            if below { (self.slow_windows + 1).min(SURE) } else { self.slow_windows.saturating_sub(1) };
+        self.slow = if self.slow { self.slow_windows > 0 } else { self.slow_windows == SURE };
+        self.step();
+    }
+
+    /// Goes to a higher level where time is left, to a lower one where there is none.
+    fn step(&mut self) {
+        if self.since_step < STEP_BATCHES {
+            return;
+        }
+        let link = self.rate();
+        if link * 1.5 < self.highest_on {
+            self.highest = LEVELS.len() - 1;
+        }
+        let starved = self.starved * STARVED > self.since_step;
+        let gained = self.level == 0 || self.ratio < self.ratio_below * STEP_GAIN;
+        if self.level > 0 && (starved || !gained) {
+            self.level -= 1;
+            (self.highest, self.highest_on) = (self.level, link);
+            self.coder = CODER_RATE;
+        } else if self.starved == 0
+            && self.coder * self.ratio >= HEADROOM * link
+            && self.level < self.highest
+            && self.ratio <= WORTH
+        {
+            self.ratio_below = self.ratio;
+            self.level += 1;
+        }
+        (self.since_step, self.starved) = (0, 0);
+    }
+}
+
+#[cfg(test)]
+#[path = "pace_test.rs"]
+mod pace_test;

@@ -1,0 +1,141 @@
+//! The pace on links that are computed: what it makes of them, against what could be made.
+
+use std::time::Duration;
+
+use super::*;
+
+const BATCH: usize = 128 << 10;
+
+/// A link that drains at a rate behind a socket's buffer, and a sender whose coder has a rate and a ratio.
+struct Path {
+    link: f64,
+    buffer: f64,
+    queued: f64,
+    raw: f64,
+    coder: f64,
+    ratio: f64,
+}
+
+impl Path {
+    fn new(link: f64, coder: f64, ratio: f64) -> Self {
+        Self { link, buffer: 2.5e6, queued: 0.0, raw: 4e9, coder, ratio }
+    }
+
+    /// A rate of coder and the ratio at a level: each is half as fast as the one before, and a little better.
+    fn at(&self, level: i32) -> (f64, f64) {
+        let steps = LEVELS.iter().position(|&l| l == level).unwrap() as i32;
+        (self.coder / f64::from(1 << steps), self.ratio * 0.94f64.powi(steps))
+    }
+
+    /// Sends so many batches; bytes of pages per second, and the batches that were compressed.
+    fn run(&mut self, pace: &mut Pace, batches: u32) -> (f64, u32) {
+        let (mut seconds, mut packed) = (0.0, 0);
+        for _ in 0..batches {
+            let level = pace.level();
+            let (encode, wire) = match level {
+                None => (BATCH as f64 / self.raw, BATCH as f64),
+                Some(level) => {
+                    let (rate, ratio) = self.at(level);
+                    (BATCH as f64 / rate, BATCH as f64 * ratio)
+                }
+            };
+            packed += u32::from(level.is_some());
+            let mut write = wire / 5e9;
+            self.queued = (self.queued - encode * self.link).max(0.0);
+            let before = self.queued as u64;
+            self.queued = (self.queued - write * self.link).max(0.0);
+            if self.queued + wire > self.buffer {
+                // A sender that waits is woken when a third of the buffer is free.
+                write += (self.queued + wire - self.buffer * 2.0 / 3.0) / self.link;
+                self.queued = self.buffer * 2.0 / 3.0 - wire;
+            }
+            self.queued += wire;
+            seconds += encode + write;
+            let batch = Batch { bytes: BATCH, wire: wire as usize, packed: level.is_some() };
+            let backlog = Backlog { queued: self.queued as u64, before, cap: None };
+            pace.spent(batch, Duration::from_secs_f64(encode), Duration::from_secs_f64(write), backlog);
+        }
+        (f64::from(batches) * BATCH as f64 / seconds, packed)
+    }
+}
+
+fn settled(path: &mut Path) -> (f64, u32) {
+    let mut pace = Pace::new(Packing::Auto);
+    path.run(&mut pace, 1000);
+    path.run(&mut pace, 2000)
+}
+
+#[test]
+fn a_fast_link_is_never_slowed_not_even_to_try() {
+    for link in [1e9, 3e9, 10e9] {
+        assert_eq!(Path::new(link, 400e6, 0.4).run(&mut Pace::new(Packing::Auto), 5000).1, 0, "{link}");
+    }
+}
+
+#[test]
+fn a_slow_link_carries_as_much_as_cpu_and_link_together_can() {
+    for (link, coder, ratio) in [
+        (12.5e6, 400e6, 0.4),
+        (62.5e6, 400e6, 0.37),
+        (125e6, 400e6, 0.37),
+        (250e6, 300e6, 0.4),
+        (275e6, 300e6, 0.37),
+    ] {
+        // A share x is compressed: the link needs (x·ratio + 1 − x)/link, the CPU x/coder for each byte.
+        let best = (0..=100).map(|x| f64::from(x) / 100.0).fold(0.0, |best: f64, x| {
+            best.max(1.0 / ((x * ratio + 1.0 - x) / link).max(x / coder + (1.0 - x) / 4e9))
+        });
+        let (rate, packed) = settled(&mut Path::new(link, coder, ratio));
+        assert!(rate > 0.85 * best, "{link}: {rate} of {best}, {packed} packed");
+    }
+}
+
+#[test]
+fn under_a_cap_a_lane_compresses_unless_a_batch_might_go_at_once() {
+    let mut pace = Pace::new(Packing::Auto);
+    let mut level_with = |share: f64, unused: usize| {
+        let cap = Some(Allowance { share, unused: unused as u64 });
+        let batch = Batch { bytes: BATCH, wire: BATCH, packed: false };
+        let moment = Duration::from_micros(100);
+        pace.spent(batch, moment, moment, Backlog { cap, ..Backlog::default() });
+        pace.level()
+    };
+    assert_eq!(level_with(62.5e6, BATCH - 1), Some(1), "a cap need not show that it is slow");
+    assert_eq!(level_with(62.5e6, BATCH), None, "the link would stand idle meanwhile");
+    assert_eq!(level_with(2.0 * CODER_RATE, 0), None, "a cap above the coder's rate");
+}
+
+#[test]
+fn what_does_not_compress_is_tried_rarely() {
+    for link in [12.5e6, 125e6, 300e6] {
+        let (rate, packed) = settled(&mut Path::new(link, 400e6, 1.0));
+        assert!(packed < 60, "{link}: {packed} of 2000");
+        assert!(rate > 0.98 * link, "{link}: {rate}");
+    }
+}
+
+#[test]
+fn time_that_is_left_goes_into_a_higher_level() {
+    let mut pace = Pace::new(Packing::Auto);
+    let mut path = Path::new(12.5e6, 400e6, 0.4);
+    path.run(&mut pace, 2000);
+    assert_eq!(pace.level(), Some(9));
+    // The link becomes faster: first to a lower level, then to none.
+    path.link = 150e6;
+    path.run(&mut pace, 4000);
+    assert!(pace.level().is_none_or(|level| level < 9));
+    path.link = 5e9;
+    path.run(&mut pace, 10_000);
+    assert_eq!(path.run(&mut pace, 1000).1, 0);
+}
+
+#[test]
+fn the_last_round_is_packed_where_that_is_sooner_whatever_the_others_were() {
+    for (link, packs) in [(100e6, true), (2e9, false)] {
+        let mut pace = Pace::new(Packing::Never);
+        let mut path = Path::new(link, 400e6, 0.4);
+        assert_eq!(path.run(&mut pace, 1000).1, 0);
+        pace.begin_round(true);
+        assert_eq!(path.run(&mut pace, 10).1, if packs { 10 } else { 0 });
+    }
+}

@@ -1,0 +1,134 @@
+//! A replay is what the real machines would do: it adds up, it is deterministic, and it agrees with the lab that moves
+//! every byte.
+
+use std::time::Duration;
+
+use godwit_migration::{
+    codec::Encoding,
+    limits::PAGE_BYTES,
+    preset::{Overrides, PRESETS, Scheme},
+    report::Outcome,
+};
+
+use super::{Model, Replay};
+use crate::{
+    Lab,
+    guest::GuestSpec,
+    link::Link,
+    trace::{Tape, synth::Synth},
+    workload::Uniform,
+};
+
+const PAGES: u32 = 16_384;
+const GIGABIT: Link = Link { bytes_per_s: 125e6, latency: Duration::from_micros(50) };
+
+fn tape(text: &str, pages: u32, resident: u32) -> Tape {
+    let mut synth = Synth::parse(text).unwrap();
+    synth.length = Duration::from_secs(2);
+    Tape::new(synth.trace(pages, resident).unwrap())
+}
+
+fn scheme(text: &str, slow: Option<&str>) -> Scheme {
+    Scheme::parse(text, &Overrides { slow: slow.map(Into::into), ..Overrides::default() }).unwrap()
+}
+
+#[test]
+fn every_preset_completes_and_adds_up_on_every_pattern() {
+    for text in
+        ["idle", "sequential,rate=5000", "uniform,rate=100000,working_set=48M", "hot", "phases,turn=0.3"]
+    {
+        let tape = tape(text, PAGES, PAGES / 2);
+        for preset in PRESETS {
+            let mut replay = Replay::new(Scheme::of(preset), Model::over(GIGABIT));
+            replay.lanes = 2;
+            replay.timeout = Some(Duration::from_secs(5));
+            let played = replay.run(&tape);
+            let (report, what) = (&played.report, format!("{} on {text}", preset.name));
+            assert_eq!(report.outcome, Outcome::Completed, "{what}: {:?}", report.error);
+            assert_eq!(
+                report.pages.sent,
+                report.rounds.iter().map(|round| round.sent_pages).sum::<u64>(),
+                "{what}"
+            );
+            assert!(
+                report.pages.sent - report.pages.duplicate >= tape.trace().resident().count().into(),
+                "{what}"
+            );
+            assert!(played.stood_still.as_secs_f64() <= report.downtime_s.total + 1e-9, "{what}");
+            let again = replay.run(&tape);
+            assert_eq!(again.report.rounds, report.rounds, "{what}: not deterministic");
+        }
+    }
+}
+
+#[test]
+fn an_idle_guest_takes_its_bytes_over_the_link() {
+    let tape = tape("idle", PAGES, PAGES / 2);
+    let played = Replay::new(scheme("clark2005", None), Model::over(GIGABIT)).run(&tape);
+    let link_s = f64::from(PAGES / 2) * PAGE_BYTES as f64 / GIGABIT.bytes_per_s;
+    assert!((1.0..1.1).contains(&(played.report.total_s / link_s)), "{} of {link_s}", played.report.total_s);
+    assert_eq!((played.report.pages.sent, played.report.pages.duplicate), (u64::from(PAGES / 2), 0));
+    assert!((played.kept - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn it_agrees_with_the_lab_that_moves_every_byte() {
+    for preset in ["precopy", "clark2005"] {
+        let tape = tape("uniform,rate=8000,working_set=32M", PAGES, PAGES / 2);
+        let mut replay = Replay::new(scheme(preset, None), Model::over(GIGABIT));
+        replay.scheme.encode = Encoding::parse("none").unwrap();
+        let replayed = replay.run(&tape).report;
+        let guest = GuestSpec::new(PAGES, PAGES / 2, Box::new(Uniform::new(0..PAGES / 2, 8000.0, 1)));
+        let mut lab = Lab::new(guest, GIGABIT);
+        lab.scheme = scheme(preset, None);
+        lab.scheme.encode = Encoding::parse("none").unwrap();
+        let real = lab.run().report;
+        let close = |what: &str, a: f64, b: f64, by: f64| {
+            assert!((a / b - 1.0).abs() < by, "{preset}: {what} {a} in the replay, {b} in the lab");
+        };
+        close("total", replayed.total_s, real.total_s, 0.03);
+        close("pages", replayed.pages.sent as f64, real.pages.sent as f64, 0.03);
+        close("bytes", replayed.bytes.wire as f64, real.bytes.wire as f64, 0.03);
+        close("downtime", replayed.downtime_s.total, real.downtime_s.total, 0.25);
+    }
+}
+
+#[test]
+fn zeros_cost_next_to_nothing_and_peeking_saves_pages() {
+    let bytes = |text: &str, preset: &str| {
+        Replay::new(scheme(preset, None), Model::over(GIGABIT)).run(&tape(text, PAGES, PAGES)).report
+    };
+    let zeros = bytes("idle,zero_share=0.5", "precopy");
+    let share = zeros.pages.zero as f64 / zeros.pages.sent as f64;
+    assert!((0.47..0.53).contains(&share), "{share}");
+    let raw = f64::from(PAGES) * PAGE_BYTES as f64;
+    assert!((0.47..0.54).contains(&(zeros.bytes.wire as f64 / raw)));
+
+    let hot = "uniform,rate=30000,working_set=16M";
+    let first = |preset| bytes(hot, preset).rounds[0].sent_pages;
+    assert!(first("clark2005") < first("precopy"), "what is dirty again is left out of a round");
+}
+
+#[test]
+fn faults_slow_the_guest_and_the_report_of_it_says_so() {
+    let mut replay = Replay::new(scheme("precopy", None), Model::over(GIGABIT));
+    let tape = tape("uniform,rate=50000,working_set=64M", PAGES, PAGES);
+    let free = replay.run(&tape);
+    replay.model.fault = Duration::from_micros(28);
+    let faulting = replay.run(&tape);
+    assert!(free.kept > 0.98, "{}", free.kept);
+    assert!((0.3..0.9).contains(&faulting.kept), "{}", faulting.kept);
+    assert!(faulting.report.pages.sent < free.report.pages.sent);
+}
+
+#[test]
+fn it_does_not_matter_how_the_guest_is_played() {
+    let tape = tape("hot,rate=50000,working_set=32M", PAGES, PAGES);
+    let played = |steps: u32| {
+        let mut guest = super::guest::Guest::new(&tape, Duration::ZERO, Duration::ZERO);
+        guest.begin_tracking(Duration::ZERO);
+        (1..=steps).for_each(|n| guest.play(Duration::from_millis(500) * n / steps));
+        guest.harvest(Duration::from_millis(500))
+    };
+    assert_eq!(played(1), played(333));
+}

@@ -1,0 +1,205 @@
+//! Dirty traces: which pages a guest wrote, interval by interval, and what kind of content it has.
+//!
+//! A trace is recorded of a running guest or made up ([`synth`]); [`mod@file`] is how it stands on a disk, and
+//! [`crate::replay`] plays migrations of it. It says nothing of how often a page was written within an interval, nor
+//! in which order; [`Tape`] guesses that from how regularly the page is found dirty.
+
+pub mod file;
+mod sample;
+pub mod synth;
+pub(crate) mod tape;
+
+#[cfg(test)]
+mod file_test;
+#[cfg(test)]
+mod synth_test;
+#[cfg(test)]
+mod tape_test;
+
+use std::time::Duration;
+
+use godwit_migration::page::PageSet;
+use serde::{Deserialize, Serialize};
+
+pub use self::{sample::sample, tape::Tape};
+
+/// What the pages of a guest hold, on average.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// Share of the pages with content, 0 to 1, that hold zeros until they are written.
+    pub zero_share: f64,
+    /// How many times smaller zstd at level 1 makes a page that is not zeros, at least 1.
+    pub ratio: f64,
+    /// How many times smaller a page is as a delta against its last copy, at least 1.
+    pub delta_ratio: f64,
+}
+
+impl Default for Content {
+    /// Text-like pages, of which small parts are written at a time.
+    fn default() -> Self {
+        Self { zero_share: 0.0, ratio: 2.7, delta_ratio: 20.0 }
+    }
+}
+
+impl Content {
+    /// Whether it can be.
+    ///
+    /// # Errors
+    /// The field, what it holds and what it may hold.
+    pub fn check(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.zero_share) {
+            return Err(format!("'zero_share' is {}; it must be a number from 0 to 1", self.zero_share));
+        }
+        for (name, ratio) in [("ratio", self.ratio), ("delta_ratio", self.delta_ratio)] {
+            if !(1.0..=4096.0).contains(&ratio) {
+                return Err(format!("'{name}' is {ratio}; it must be a number from 1 to 4096"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a trace is of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The guest, in words.
+    pub guest: String,
+    /// What it was doing, in words.
+    pub workload: String,
+    /// Its vCPUs.
+    pub vcpus: u8,
+    /// Of these, how many write.
+    pub writers: u8,
+    /// What its pages hold.
+    pub content: Content,
+}
+
+/// The pages written in one interval: words of a bitmap as [`PageSet`] has them, from the word `first` on; all others
+/// are zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) first: u32,
+    pub(crate) words: Vec<u64>,
+}
+
+impl Span {
+    /// The part of a bitmap that is not zero.
+    fn of(words: &[u64]) -> Self {
+        let Some(first) = words.iter().position(|&word| word != 0) else { return Self::default() };
+        let last = words.iter().rposition(|&word| word != 0).unwrap_or(first);
+        Self { first: first as u32, words: words[first..=last].to_vec() }
+    }
+
+    /// Pages in it.
+    pub(crate) fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// Page number of its lowest bit.
+    pub(crate) fn first_page(&self) -> u32 {
+        self.first * 64
+    }
+}
+
+/// A recorded or made-up dirty trace. Memory: at most one bit a page and interval, and only from the first to the last
+/// page that was written in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// What it is of.
+    pub about: About,
+    interval: Duration,
+    /// Pages with content when the trace begins.
+    resident: PageSet,
+    spans: Vec<Span>,
+}
+
+impl Trace {
+    /// A trace without an interval yet, of a guest whose `resident` pages have content.
+    ///
+    /// # Errors
+    /// An interval or a guest beyond the [limits](mod@file) of a trace, by name.
+    pub fn new(about: About, interval: Duration, resident: PageSet) -> Result<Self, String> {
+        about.content.check()?;
+        file::check_interval(interval)?;
+        file::check_pages(resident.pages())?;
+        Ok(Self { about, interval, resident, spans: vec![] })
+    }
+
+    /// The same with intervals of another length: of a recording, whose host took longer than it was asked to.
+    ///
+    /// # Errors
+    /// An interval beyond the [limits](mod@file) of a trace.
+    pub fn with_interval(self, interval: Duration) -> Result<Self, String> {
+        file::check_interval(interval)?;
+        Ok(Self { interval, ..self })
+    }
+
+    /// Adds an interval, in which these pages were written.
+    pub fn push(&mut self, dirty: &PageSet) {
+        self.spans.push(Span::of(dirty.words()));
+    }
+
+    /// Pages of the guest.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        self.resident.pages()
+    }
+
+    /// Length of an interval, in the guest's own time.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Number of intervals.
+    #[must_use]
+    pub fn intervals(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Guest time that it covers.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.interval.saturating_mul(u32::try_from(self.spans.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Pages with content when it begins.
+    #[must_use]
+    pub fn resident(&self) -> &PageSet {
+        &self.resident
+    }
+
+    /// The pages written in the interval of that number, which is below [`Trace::intervals`].
+    #[must_use]
+    pub fn dirty(&self, interval: usize) -> PageSet {
+        let mut dirty = PageSet::empty(self.pages());
+        if let Some(span) = self.spans.get(interval) {
+            dirty.union_words(span.first_page(), &span.words);
+        }
+        dirty
+    }
+
+    /// Pages written in each interval.
+    pub fn counts(&self) -> impl Iterator<Item = u64> + '_ {
+        self.spans.iter().map(Span::count)
+    }
+
+    /// Distinct pages written in an interval, per second of guest time, on average.
+    #[must_use]
+    pub fn dirty_pages_per_s(&self) -> f64 {
+        let seconds = self.length().as_secs_f64();
+        if seconds > 0.0 { self.counts().sum::<u64>() as f64 / seconds } else { 0.0 }
+    }
+
+    /// Pages written at least once.
+    #[must_use]
+    pub fn working_set_pages(&self) -> u32 {
+        let mut all = PageSet::empty(self.pages());
+        self.spans.iter().for_each(|span| all.union_words(span.first_page(), &span.words));
+        all.count()
+    }
+
+    pub(crate) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+}

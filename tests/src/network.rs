@@ -1,0 +1,33 @@
+//! A network for guests on this host: a bridge with taps, what goes over it, and what is heard on it. Made for a host of
+//! the test's own, such as the nested one: it has the host's network to itself.
+
+mod announcements;
+mod pings;
+mod traffic;
+
+pub use self::{announcements::Announcements, pings::Pings, traffic::Traffic};
+
+use std::process::Command;
+
+/// Runs a command that must work.
+fn run(line: &str) {
+    let mut words = line.split(' ');
+    let program = words.next().unwrap_or_default();
+    let said = Command::new(program).args(words).output().unwrap_or_else(|e| panic!("{line}: {e}"));
+    assert!(said.status.success(), "{line}: {}", String::from_utf8_lossy(&said.stderr));
+}
+
+/// A bridge `name` of this host, with `address` (and its prefix), and a tap for each of `taps`.
+///
+/// # Panics
+/// Where the host cannot.
+pub fn bridge(name: &str, address: &str, taps: &[&str]) {
+    run(&format!("brctl addbr {name}"));
+    run(&format!("ip addr add {address} dev {name}"));
+    run(&format!("ip link set {name} up"));
+    for tap in taps {
+        run(&format!("tunctl -t {tap}"));
+        run(&format!("brctl addif {name} {tap}"));
+        run(&format!("ip link set {tap} up"));
+    }
+}

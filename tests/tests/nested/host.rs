@@ -1,0 +1,58 @@
+//! One boot of a nested host with a journey in it.
+
+use std::time::Duration;
+
+use godwit_ci::nested::{Outcome, Request, capture, kernel::Series};
+use godwit_tests::{linux::impossible_flags, program::godwit};
+
+/// How long the guests of one host may take, on a machine that is busy with another host.
+const LIMIT: Duration = Duration::from_secs(420);
+
+/// What is to be done in a host.
+pub struct Journey {
+    /// The program that does it, of this package.
+    pub program: &'static str,
+    /// Its arguments after the guest's kernel and initramfs.
+    pub arguments: &'static str,
+    /// The kernel of host and guest.
+    pub series: Series,
+    /// Modules that the host needs for it.
+    pub modules: &'static [&'static str],
+}
+
+impl Journey {
+    /// What it printed when all went well. Done once more where the host's own CPU is proven to have failed.
+    ///
+    /// # Panics
+    /// Where it failed.
+    pub fn done(&self) -> String {
+        let (mut outcome, mut output) = self.attempt();
+        if let Some(flags) = impossible_flags(&output).filter(|_| outcome.code != 0) {
+            println!("{output}\na guest died of EFLAGS {flags:#x}, which no CPU can have: once more");
+            (outcome, output) = self.attempt();
+        }
+        println!("{output}\nhost up after {:?}, all done after {:?}", outcome.up_after, outcome.total);
+        assert_eq!(outcome.code, 0, "{output}");
+        output
+    }
+
+    fn attempt(&self) -> (Outcome, String) {
+        let Self { program, arguments, series, .. } = self;
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let guest = |file: &str| format!("/guest/{series}/{file}");
+        let (kernel, initrd) = (guest("vmlinuz"), guest("initramfs.cpio"));
+        let script =
+            format!("GODWIT_BIN=/work/godwit TMPDIR=/work exec {name} {kernel} {initrd} {arguments}");
+        let mut request = Request::new(["sh", "-c", &script])
+            .bring(godwit())
+            .and_then(|request| request.bring(program))
+            .expect("both programs are there");
+        request.kernel = *series;
+        request.guests = vec![*series];
+        request.modules = self.modules.iter().map(|module| (*module).to_owned()).collect();
+        // With more than one, the emulator lets a CPU run code that another is patching, and the host's kernel dies of it.
+        request.cpus = 1;
+        request.timeout = LIMIT;
+        capture(&request).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+}

@@ -1,0 +1,10 @@
+//! Stock Debian kernels as guests, on a complete KVM: that of the nested host.
+//!
+//! Each test is one boot of a nested host, in which a program of this package does the work: booting a host costs as
+//! much as moving a guest. One target, so that two hosts run at a time.
+
+mod balloon;
+mod disk;
+mod host;
+mod net;
+mod stock;

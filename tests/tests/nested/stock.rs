@@ -1,0 +1,22 @@
+//! Guests with 1 and 2 vCPUs that boot, work, move, are typed to and end by their power button.
+
+use godwit_ci::nested::kernel::Series;
+
+use crate::host::Journey;
+
+fn journey(series: Series) {
+    let program = env!("CARGO_BIN_EXE_linux-journey");
+    let output = Journey { program, arguments: "1,2", series, modules: &[] }.done();
+    assert_eq!(output.matches("moved cpus=").count(), 2, "{output}");
+    assert!(output.contains("powered off by itself"), "{output}");
+}
+
+#[test]
+fn debian_6_1_boots_and_moves_with_1_and_2_cpus() {
+    journey(Series::V6_1);
+}
+
+#[test]
+fn debian_6_12_boots_and_moves_with_1_and_2_cpus() {
+    journey(Series::V6_12);
+}

@@ -1,0 +1,39 @@
+//! The flags that say which devices a machine has, for `run` and for `receive`, which is given the target's own side of
+//! each: paths, taps.
+
+use clap::Args;
+use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, RngConfig};
+
+use crate::DeviceSet;
+
+/// Devices, beside those that every machine has.
+#[derive(Debug, Clone, Args)]
+pub struct DeviceArgs {
+    /// A disk, disk0 the first: path=F (a raw image or a block device), and as wanted readonly=on, direct=on (past the
+    /// host's page cache), num_queues=N, queue_size=N, serial=TEXT, image_type=raw (whatever it looks like), and a limit by
+    /// bw_size=BYTES,bw_refill_time=MS (also bw_one_time_burst) and ops_size=N,ops_refill_time=MS (also
+    /// ops_one_time_burst)
+    #[arg(long = "disk", value_name = "KEY=VALUE,...")]
+    disks: Vec<DiskConfig>,
+    /// A network card; may be given several times. Keys: tap=NAME (made where it is not there) or fd=N of an open tap,
+    /// mac=M, mtu=BYTES, queue_size=N, offload_tso|offload_ufo|offload_csum=on|off, and limits in each direction
+    /// (bw_size=BYTES,bw_refill_time=MS, ops_size=N,ops_refill_time=MS). A guest that arrives brings its mac and mtu
+    /// along
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    net: Vec<NetConfig>,
+    /// A limit for the source of entropy that every machine has: bw_size=BYTES,bw_refill_time=MS (also bw_one_time_burst)
+    /// and ops_size=N,ops_refill_time=MS (also ops_one_time_burst)
+    #[arg(long = "rng", value_name = "KEY=VALUE,...")]
+    rng: Option<RngConfig>,
+    /// A memory balloon: size=BYTES that the guest is asked to give back, and as wanted deflate_on_oom=on,
+    /// free_page_reporting=on (the guest gives back all the time what it has free), free_page_hinting=off (a migration
+    /// does not ask the guest what it has free)
+    #[arg(long = "balloon", value_name = "KEY=VALUE,...")]
+    balloon: Option<BalloonConfig>,
+}
+
+impl From<DeviceArgs> for DeviceSet {
+    fn from(args: DeviceArgs) -> Self {
+        Self { disks: args.disks, net: args.net, rng: args.rng.unwrap_or_default(), balloon: args.balloon }
+    }
+}

@@ -1,0 +1,99 @@
+//! `godwit predict`: watches a running guest for a moment and says what a migration of it would take, without one.
+
+use std::{io::Write, path::PathBuf, time::Duration};
+
+use clap::Args;
+use godwit_lab::{
+    compare::{Forecast, by_predictors, forecast},
+    trace::Tape,
+};
+use godwit_migration::preset::{PRESETS, Scheme};
+use serde_json::json;
+
+use super::{
+    exit_status,
+    lab::{WorldArgs, about, parse_rate, parse_scheme},
+    trace::record,
+    units::{parse_time, show_bytes, show_seconds},
+};
+use crate::api::DirtyTrace;
+
+/// Say what a migration of a running guest would take, without migrating it.
+///
+/// The guest's writes are recorded for a moment. Then the chosen scheme is played over the record on virtual time (lab),
+/// and plain pre-copy is computed by the mean dirty rate (avg) and by the recorded intervals (hist).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  godwit predict --api /tmp/a.sock --bandwidth 125MB/s
+  godwit predict --api /tmp/a.sock --bandwidth 12.5MB/s --preset clark2005 --downtime 100ms --for 5s --json")]
+pub struct Predict {
+    /// The API socket of the process
+    #[arg(long, value_name = "PATH")]
+    api: PathBuf,
+    /// The rate that the link would have
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    bandwidth: f64,
+    /// The scheme: a preset, with parameter=value after commas [default: the first of `godwit presets`]
+    #[arg(long, value_name = "NAME", default_value = PRESETS[0].name, hide_default_value = true, value_parser = parse_scheme)]
+    preset: Scheme,
+    /// How long the guest is watched
+    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = parse_time)]
+    duration: Duration,
+    /// How often in that time
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = parse_time)]
+    interval: Duration,
+    #[command(flatten)]
+    world: WorldArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Predict {
+    /// Watches, computes, and prints the forecasts.
+    pub async fn execute(self) -> anyhow::Result<u8> {
+        let request = DirtyTrace { interval: self.interval, duration: self.duration };
+        let Some(trace) = record(&self.api, request).await? else { return Ok(exit_status::INTERRUPTED) };
+        let tape = Tape::new(trace);
+        let replay = self.world.replay(self.preset, self.bandwidth);
+        let mut forecasts = vec![forecast(&replay, &tape)];
+        forecasts.extend(by_predictors(&replay, &tape));
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let document = json!({
+                "preset": replay.scheme.name,
+                "bandwidth": self.bandwidth,
+                "budget_s": replay.downtime.as_secs_f64(),
+                "dirty_pages_per_s": tape.trace().dirty_pages_per_s(),
+                "working_set_pages": tape.trace().working_set_pages(),
+                "forecasts": forecasts,
+            });
+            writeln!(out, "{document:#}")?;
+            return Ok(exit_status::OK);
+        }
+        writeln!(out, "{}", about(&tape))?;
+        for forecast in &forecasts {
+            writeln!(out, "{}", line(forecast))?;
+        }
+        Ok(exit_status::OK)
+    }
+}
+
+/// A forecast in a line.
+fn line(forecast: &Forecast) -> String {
+    let Forecast { by, total_s, downtime_s, bytes, converges, confidence, total_range_s, downtime_range_s } =
+        forecast;
+    format!(
+        "{by:<5} {}: {} in all ({} to {}), {} down ({} to {}), {}; {:.0}% sure",
+        if *converges { "comes within the budget" } else { "does not come within the budget" },
+        show_seconds(*total_s),
+        show_seconds(total_range_s.0),
+        show_seconds(total_range_s.1),
+        show_seconds(*downtime_s),
+        show_seconds(downtime_range_s.0),
+        show_seconds(downtime_range_s.1),
+        show_bytes(*bytes),
+        confidence * 100.0
+    )
+}

@@ -1,0 +1,81 @@
+//! The devices that a machine was asked to have, beside those that every machine has.
+//!
+//! One struct for a machine that is booted and for one that waits for a guest: the latter is given its own side of
+//! each device (paths, taps), and the guest's devices must be these. The command line and the API fill it (field names
+//! are Cloud Hypervisor's), `machine::wiring` makes the devices.
+
+use godwit_devices::virtio::{
+    BalloonConfig, BalloonState, Block, BlockState, DiskConfig, NetConfig, NetState, RngConfig,
+};
+use godwit_state::Schema;
+use serde::{Deserialize, Serialize};
+
+use crate::MachineError;
+
+/// The devices asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceSet {
+    /// Disks: `disk0` and so on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskConfig>,
+    /// Network cards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub net: Vec<NetConfig>,
+    /// The source of entropy that every machine has: `rng0`.
+    pub rng: RngConfig,
+    /// The memory balloon: `balloon0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<BalloonConfig>,
+}
+
+/// Name and kind of a device, by which a guest's devices and a target's are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceName {
+    /// Which one: `disk0`.
+    pub instance: String,
+    /// Kind of its saved state: `virtio-blk`.
+    pub kind: &'static str,
+}
+
+impl DeviceName {
+    /// Number `number` of the devices called `what`.
+    fn numbered(what: &str, number: usize, kind: &'static str) -> Self {
+        Self { instance: format!("{what}{number}"), kind }
+    }
+}
+
+impl DeviceSet {
+    /// The flag that asks for a device, by the kind of its saved state.
+    const FLAGS: &[(&str, &str)] =
+        &[(BlockState::KIND, "--disk"), (NetState::KIND, "--net"), (BalloonState::KIND, "--balloon")];
+
+    /// The flag that asks for a device whose saved state is of `kind`; none for what every machine has.
+    #[must_use]
+    pub fn flag(kind: &str) -> Option<&'static str> {
+        Self::FLAGS.iter().find(|(of, _)| *of == kind).map(|(_, flag)| *flag)
+    }
+
+    /// Whether nobody else has what only one machine may use at a time; that of these which is in use is told as long as
+    /// this process may look at others.
+    ///
+    /// # Errors
+    /// [`MachineError::Claim`].
+    pub fn are_free(&self) -> Result<(), MachineError> {
+        self.disks.iter().enumerate().try_for_each(|(number, disk)| {
+            Block::is_free(disk)
+                .map_err(|reason| MachineError::Claim { device: format!("disk{number}"), reason })
+        })
+    }
+
+    /// Names of these devices, in the order of their windows, which is that in which they are saved.
+    #[must_use]
+    pub fn names(&self) -> Vec<DeviceName> {
+        fn named<T>(of: &[T], what: &str, kind: &'static str) -> impl Iterator<Item = DeviceName> {
+            (0..of.len()).map(move |number| DeviceName::numbered(what, number, kind))
+        }
+        let disks = named(&self.disks, "disk", BlockState::KIND);
+        let net = named(&self.net, "net", NetState::KIND);
+        disks.chain(net).chain(named(self.balloon.as_slice(), "balloon", BalloonState::KIND)).collect()
+    }
+}
