@@ -43,14 +43,15 @@ fn fmt() -> Vec<Command> {
 
 fn clippy() -> Vec<Command> {
     let own = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    vec![cargo(own), memwork("clippy", &["--all-targets", "--", "-D", "warnings"])]
+    let mut memwork = cargo(["clippy", "--locked"]);
+    memwork.args(memwork_arguments()).args(["--all-targets", "--", "-D", "warnings"]);
+    vec![cargo(own), memwork]
 }
 
-/// A cargo command on the package for the inside of the Linux guest.
-pub(crate) fn memwork(verb: &str, arguments: &[&str]) -> Command {
-    let mut command = cargo([verb, "--locked", "--manifest-path", MEMWORK, "--target-dir"]);
-    command.arg(workspace::target().join("memwork")).args(arguments);
-    command
+/// What tells cargo to work on the package for the inside of the Linux guest.
+pub(crate) fn memwork_arguments() -> [String; 4] {
+    let folder = workspace::target().join("memwork");
+    ["--manifest-path", MEMWORK, "--target-dir", &folder.to_string_lossy()].map(String::from)
 }
 
 fn docs() -> Command {

@@ -19,5 +19,6 @@ pub mod steps;
 #[cfg(test)]
 mod steps_test;
 pub mod suites;
+pub mod test_run;
 pub mod unsafety;
 pub mod workspace;

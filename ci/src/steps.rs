@@ -2,7 +2,8 @@
 //! shows its output. A step that fails does not hide the others. What a step does is none of this module's business.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
     ffi::OsStr,
     fs::{self, File},
     io::{Write, stdout},
@@ -33,6 +34,8 @@ const POLL: Duration = Duration::from_millis(20);
 const SHOWN_LINES: usize = 100;
 /// Characters of each that are shown.
 const SHOWN_COLUMNS: usize = 300;
+/// Lines shown of a test that passed when it was run again.
+const SHOWN_LINES_REPEATED: usize = 30;
 
 /// A cargo command at the root of the workspace, whose output is made for a file.
 pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
@@ -97,6 +100,10 @@ pub struct Log {
     stop: Arc<AtomicBool>,
     /// What the first command that failed has written.
     failure: Cell<Option<Range<u64>>>,
+    /// Tests that failed, and passed when they were run again.
+    repeated: RefCell<Vec<String>>,
+    /// Failures that do not count, because their tests were run again.
+    set_aside: Cell<u64>,
 }
 
 impl Log {
@@ -104,7 +111,14 @@ impl Log {
         fs::create_dir_all(folder).with_context(|| format!("'{}' cannot be made", folder.display()))?;
         let path = folder.join(format!("{}.log", name.replace(": ", "-").replace([' ', '/'], "-")));
         let file = File::create(&path).with_context(|| format!("'{}' cannot be written", path.display()))?;
-        Ok(Self { path, file, stop, failure: Cell::new(None) })
+        Ok(Self {
+            path,
+            file,
+            stop,
+            failure: Cell::new(None),
+            repeated: RefCell::default(),
+            set_aside: Cell::new(0),
+        })
     }
 
     /// The file.
@@ -135,6 +149,31 @@ impl Log {
         result
     }
 
+    /// Runs `command`, a test runner; where tests fail, runs these `again`, once.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; of the second run where there is one.
+    pub fn run_or_repeat(&self, command: Command, again: impl FnOnce(&[String]) -> Command) -> Result<()> {
+        let start = self.length();
+        let Err(error) = self.run_to_end(command) else {
+            return Ok(());
+        };
+        let end = self.length();
+        let failed = failed_tests(fs::read_to_string(&self.path)?.get(start as usize..).unwrap_or_default());
+        let result = if failed.is_empty() {
+            Err(error)
+        } else {
+            self.set_aside.set(self.set_aside.get() + failed.len() as u64);
+            self.run_to_end(again(&failed))
+        };
+        let first = self.failure.take();
+        self.failure.set(first.or(Some(start..end)));
+        if result.is_ok() {
+            self.repeated.borrow_mut().extend(failed);
+        }
+        result
+    }
+
     fn run_to_end(&self, mut command: Command) -> Result<()> {
         let shown = words_of(&command);
         self.write(&format!("$ {shown}"))?;
@@ -155,13 +194,18 @@ impl Log {
 
     /// The end of what the first failed command has written, or of the whole log; before it the names of all tests
     /// that failed, which may have scrolled away.
-    pub(crate) fn failure_text(&self, text: &str) -> Vec<String> {
+    pub(crate) fn failure_text(&self, text: &str, most: usize) -> Vec<String> {
         let range = self.failure.take().unwrap_or(0..u64::MAX);
         let (start, end) = (range.start as usize, (range.end.min(text.len() as u64)) as usize);
         let lines: Vec<&str> = text.get(start..end).unwrap_or(text).lines().collect();
-        let tail = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
-        let failed = lines.iter().filter(|line| line.starts_with("test ") && line.ends_with("... FAILED"));
-        failed.take(SHOWN_LINES).chain(tail).map(|line| line.chars().take(SHOWN_COLUMNS).collect()).collect()
+        let tail = &lines[lines.len().saturating_sub(most)..];
+        let failed = lines.iter().filter(|line| failed_test(line).is_some());
+        failed.take(most).chain(tail).map(|line| line.chars().take(SHOWN_COLUMNS).collect()).collect()
+    }
+
+    fn show_failure(&self, text: &str, most: usize) {
+        self.failure_text(text, most).iter().for_each(|line| println!("    {line}"));
+        println!("    (all of it: {})", self.path.display());
     }
 
     fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
@@ -182,6 +226,17 @@ impl Log {
     }
 }
 
+/// The test that the line of a test runner says has failed.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+}
+
+/// All tests that a test runner says have failed, each once.
+fn failed_tests(text: &str) -> Vec<String> {
+    let names: BTreeSet<&str> = text.lines().filter_map(failed_test).collect();
+    names.into_iter().map(String::from).collect()
+}
+
 /// What the steps came to.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -189,6 +244,8 @@ pub struct Results {
     pub counts: Counts,
     /// Names of the steps that failed.
     pub failed: Vec<String>,
+    /// Tests that failed once and passed when they were run again.
+    pub repeated: Vec<String>,
 }
 
 /// Runs all `steps` in order, whatever they come to, until `stop` is set; their logs go to `folder`.
@@ -217,21 +274,29 @@ fn run_one(step: Step, folder: &Path, stop: &Arc<AtomicBool>, results: &mut Resu
     };
     let text = log.as_ref().map(|log| fs::read_to_string(&log.path).unwrap_or_default()).unwrap_or_default();
     let mut counts = count(&text);
+    let (repeated, set_aside) =
+        log.as_ref().map(|log| (log.repeated.take(), log.set_aside.take())).unwrap_or_default();
+    counts.failed = counts.failed.saturating_sub(set_aside);
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
         Ok(note) => {
-            let notes: Vec<String> = [counts.words(), note].into_iter().flatten().collect();
+            let again = (!repeated.is_empty())
+                .then(|| format!("{} of them only when REPEATED: {}", repeated.len(), repeated.join(", ")));
+            let notes: Vec<String> = [counts.words(), note, again].into_iter().flatten().collect();
             println!("ok     {seconds:6.1} s  {}", notes.join("; "));
+            if let (Ok(log), false) = (&log, repeated.is_empty()) {
+                log.show_failure(&text, SHOWN_LINES_REPEATED);
+            }
         }
         Err(error) => {
             println!("FAILED {seconds:6.1} s  {error:#}");
             if let Ok(log) = &log {
-                log.failure_text(&text).iter().for_each(|line| println!("    {line}"));
-                println!("    (all of it: {})", log.path.display());
+                log.show_failure(&text, SHOWN_LINES);
             }
             counts.failed = counts.failed.max(1);
             results.failed.push(name);
         }
     }
+    results.repeated.extend(repeated);
     results.counts += counts;
 }

@@ -62,6 +62,9 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
 }
 
 fn verdict(results: &Results) -> ExitCode {
+    if !results.repeated.is_empty() {
+        println!("failed once, passed when repeated: {}", results.repeated.join(", "));
+    }
     if results.failed.is_empty() {
         return ExitCode::SUCCESS;
     }

@@ -65,7 +65,7 @@ fn a_failure_shows_the_command_that_failed() {
         log.run(shell("echo fine"))?;
         let result = log.run(shell("echo 'test a::b ... FAILED'; seq 1000; false"));
         log.run(shell("echo later"))?;
-        sender.send(log.failure_text(&fs::read_to_string(log.path()).unwrap())).unwrap();
+        sender.send(log.failure_text(&fs::read_to_string(log.path()).unwrap(), 100)).unwrap();
         result.map(|()| None)
     });
     run_all(vec![step], folder.path(), &Arc::default());
@@ -73,6 +73,30 @@ fn a_failure_shows_the_command_that_failed() {
     assert_eq!(lines.first().unwrap(), "test a::b ... FAILED");
     assert_eq!(lines.last().unwrap(), "1000");
     assert_eq!(lines.len(), 101);
+}
+
+#[test]
+fn a_test_that_fails_is_run_again_once() {
+    let failing =
+        "echo 'test a::b ... FAILED'; echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored;'; false";
+    let step = |name: &str, first: &'static str, second: &'static str| {
+        Step::new(name, move |log| {
+            log.run_or_repeat(shell(first), |failed| {
+                assert_eq!(failed, ["a::b"]);
+                shell(second)
+            })?;
+            Ok(None)
+        })
+    };
+    let (results, _) = run(vec![
+        step("passes then", failing, "echo 'test result: ok. 1 passed; 0 failed; 0 ignored;'"),
+        step("fails again", failing, failing),
+        step("broke", "echo 'no test failed'; false", "true"),
+        step("passes", "true", "false"),
+    ]);
+    assert_eq!(results.failed, ["fails again", "broke"]);
+    assert_eq!(results.repeated, ["a::b"]);
+    assert_eq!(results.counts, Counts { passed: 7, failed: 2, ignored: 0 });
 }
 
 #[test]

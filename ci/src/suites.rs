@@ -1,16 +1,15 @@
 //! What `cargo ci test` runs after the checks: unit and engine tests, the suites on this machine's KVM, and the suites
 //! in the nested host.
 
-use std::process::Command;
-
 use anyhow::Result;
 
 use crate::{
-    checks::memwork,
+    checks::memwork_arguments,
     metadata::Metadata,
     nested::kernel,
     packages,
     steps::{Step, cargo},
+    test_run::TestRun,
     workspace,
 };
 
@@ -27,16 +26,16 @@ const NESTED: &str = "nested";
 /// Where cargo does not say which suites there are.
 pub fn steps(quick: bool) -> Result<Vec<Step>> {
     let metadata = Metadata::load()?;
-    let mut steps = vec![Step::commands("unit tests", unit())];
+    let mut steps = vec![TestRun::step("unit tests", unit())];
     steps.push(Step::commands(
         "build godwit",
         vec![cargo(["build", "--release", "--locked", "-p", "godwit"])],
     ));
-    steps.push(Step::commands("harness tests", vec![suite(SUITES, &["--lib", "--bins"], 1)]));
+    steps.push(TestRun::step("harness tests", vec![suite(SUITES, &["--lib", "--bins"], 1)]));
     let (nested, native): (Vec<_>, Vec<_>) =
         test_targets(&metadata).into_iter().partition(|(_, target)| target.starts_with(NESTED));
     for (package, target) in native {
-        steps.push(Step::commands(format!("kvm: {target}"), vec![suite(&package, &["--test", &target], 1)]));
+        steps.push(TestRun::step(format!("kvm: {target}"), vec![suite(&package, &["--test", &target], 1)]));
     }
     if !quick {
         steps.push(Step::new("linux guests", |_| {
@@ -46,7 +45,7 @@ pub fn steps(quick: bool) -> Result<Vec<Step>> {
         for (package, target) in nested {
             let name = format!("nested: {package}/{target}");
             // Each host is one busy thread, and nothing is measured in it.
-            steps.push(Step::commands(name, vec![suite(&package, &["--test", &target], 2)]));
+            steps.push(TestRun::step(name, vec![suite(&package, &["--test", &target], 2)]));
         }
     }
     Ok(steps)
@@ -57,13 +56,11 @@ pub fn prepare() -> Step {
     Step::new("packages", |_| packages::ensure(packages::ALL).map(|()| None))
 }
 
-fn unit() -> Vec<Command> {
-    let everything =
-        ["test", "--workspace", "--exclude", SUITES, "--exclude", OWN, "--no-fail-fast", "--locked"];
+fn unit() -> Vec<TestRun> {
     vec![
-        cargo(everything),
-        cargo(["test", "-p", OWN, "--lib", "--bins", "--no-fail-fast", "--locked"]),
-        memwork("test", &[]),
+        TestRun::new(["--workspace", "--exclude", SUITES, "--exclude", OWN]),
+        TestRun::new(["-p", OWN, "--lib", "--bins"]),
+        TestRun::new(memwork_arguments()),
     ]
 }
 
@@ -81,9 +78,9 @@ fn test_targets(metadata: &Metadata) -> Vec<(String, String)> {
 
 /// The tests of one target, with `threads` of them at a time. Only the program under test is a release build: the
 /// harness has no hurry, and is built already.
-fn suite(package: &str, target: &[&str], threads: u32) -> Command {
-    let mut command = cargo(["test", "--locked", "--no-fail-fast", "-p", package]);
-    command.args(target).args(["--", &format!("--test-threads={threads}")]);
-    command.env("GODWIT_BIN", workspace::target().join("release/godwit"));
-    command
+fn suite(package: &str, target: &[&str], threads: u32) -> TestRun {
+    let program = workspace::target().join("release/godwit");
+    TestRun::new([&["-p", package], target].concat())
+        .threads(threads)
+        .env("GODWIT_BIN", program.to_string_lossy())
 }
