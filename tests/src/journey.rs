@@ -13,8 +13,11 @@ use crate::{
 
 /// Heartbeats that are heard after each move.
 const BEATS: usize = 3;
+/// No guest stands still for longer, on a machine that does other things too, unless something hangs. How long it does on
+/// a quiet one is a benchmark's to say.
+pub const STANDSTILL: Duration = Duration::from_secs(20);
 /// What a report's downtime may be longer than the standstill that the guest saw: messages on the way, a busy machine.
-const SLACK: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_secs(1);
 
 /// The guest and its way.
 pub struct Journey {
@@ -67,16 +70,20 @@ impl Journey {
     }
 
     /// What the load guest says of its whole way: it came to no harm, and it stood still about as long as the reports
-    /// tell, for no longer than `limit`.
+    /// tell, for no longer than [`STANDSTILL`].
     ///
     /// # Panics
     /// Where it was otherwise.
-    pub fn verdict(&self, limit: Duration) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         let console: String = self.trail.iter().map(Stream::text).collect();
         let verdict = Verdict::of(&console).unwrap_or_else(|harm| panic!("{harm}\n{console}"));
         let gap = verdict.longest_gap();
         println!("the guest beat {} times, its longest gap is {gap:?}", verdict.beats.len());
-        assert!(gap <= limit, "the guest stood still for {gap:?}, over {limit:?}; {:#?}", self.reports);
+        assert!(
+            gap <= STANDSTILL,
+            "the guest stood still for {gap:?}, over {STANDSTILL:?}; {:#?}",
+            self.reports
+        );
         for report in &self.reports {
             let told = Duration::from_secs_f64(report.downtime_s.total);
             assert!(

@@ -34,8 +34,6 @@ const MOST_DETOURS: u64 = 3;
 const MOST_PATIENCE_US: u64 = 90_000;
 /// So no migration is done before it is cancelled.
 const SLOWLY: [&str; 2] = ["--bandwidth", "1MB/s"];
-/// The guest stood still for less, at any move.
-const STANDSTILL: Duration = Duration::from_secs(10);
 /// Attempts after which a process has made all the buffers that it keeps.
 const WARM_ATTEMPTS: usize = 8;
 /// What memory may grow by beside the guest: an allocator's slack, and far less than one attempt's buffers each time.
@@ -105,7 +103,7 @@ pub fn soak(moves: usize, seed: u64, tls: bool) -> Soaked {
         soaked.moves += 1;
         soaked.arrived.push(at_rest(&journey.now, &soaked.arrived));
     }
-    soaked.longest_gap = journey.verdict(STANDSTILL).longest_gap();
+    soaked.longest_gap = journey.verdict().longest_gap();
     grows_not(&soaked.arrived);
     soaked
 }
@@ -137,7 +135,7 @@ pub fn cancel_again_and_again(attempts: usize, seed: u64, tls: bool) -> [Vec<Foo
     held.iter().for_each(|held| grows_not(&held[warm..]));
     let report = moves_soon(&journey.now, &target, &tls);
     journey.follow(target, report);
-    journey.verdict(STANDSTILL);
+    journey.verdict();
     held
 }
 

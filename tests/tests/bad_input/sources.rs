@@ -30,7 +30,7 @@ fn takes_the_next(source: Vmm, target: Vmm, failures: usize) {
     journey.hop_to(target, &[]);
     let said = journey.now.program.err.text();
     assert_eq!(told(&said), failures, "{said}");
-    journey.verdict(std::time::Duration::from_secs(2));
+    journey.verdict();
 }
 
 #[test]

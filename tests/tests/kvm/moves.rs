@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use godwit_migration::{preset::PRESETS, report::Report};
 use godwit_tests::{
-    journey::Journey,
+    journey::{Journey, STANDSTILL},
     program::alone,
     relay::{Relay, Words},
     site::{Listen, Site},
     verdict::Verdict,
     vmm::{GUEST, Migration, Vmm},
 };
-
-/// The guest may stand still for so long on a busy machine: the budget, and what the machine does beside.
-const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// A guest with enough memory for rounds that mean something.
 fn boot(site: &Site, cpus: &str, rate: u32, arguments: &[&str]) -> Vmm {
@@ -50,7 +47,7 @@ fn one_move(lanes: u8, cpus: &str, rate: u32) {
     let report = journey.hop(&site, Listen::Tcp, &["--lanes", &lanes.to_string()]);
     adds_up(report, lanes);
     assert_eq!((report.preset.as_str(), report.tracking.as_str()), ("auto", "kvm-log"));
-    let verdict = journey.verdict(STANDSTILL);
+    let verdict = journey.verdict();
     assert!(rate == 0 || verdict.last().pages > 1000, "{verdict:?}");
 }
 
@@ -106,7 +103,7 @@ fn every_preset_moves_a_guest() {
         assert_eq!(report.preset, preset.name);
         assert!(report.stop_reason.is_some(), "{report:#?}");
     }
-    journey.verdict(STANDSTILL);
+    journey.verdict();
 }
 
 #[test]
@@ -126,7 +123,7 @@ fn a_guest_moves_with_either_way_of_finding_dirty_pages() {
             // From here with the tracking of the target.
             let report = journey.hop(&site, Listen::Unix, &["--preset", preset]);
             assert_eq!(report.tracking, format!("kvm-{dirty}"));
-            journey.verdict(STANDSTILL);
+            journey.verdict();
         }
     }
 }
@@ -140,7 +137,7 @@ fn there_and_back_again_over_tcp_and_unix() {
         let there = journey.hop(&site, listen, &[]).pages.total;
         let back = journey.hop(&site, listen, &[]).pages.total;
         assert_eq!(there, back);
-        journey.verdict(STANDSTILL);
+        journey.verdict();
     }
 }
 
@@ -153,7 +150,7 @@ fn ten_moves_in_a_row() {
         let listen = if number % 2 == 0 { Listen::Tcp } else { Listen::Unix };
         journey.hop(&site, listen, &["--lanes", if number % 3 == 0 { "2" } else { "1" }]);
     }
-    let verdict = journey.verdict(STANDSTILL);
+    let verdict = journey.verdict();
     let gaps: Vec<_> = verdict.beats.iter().map(|beat| beat.gap.as_millis()).filter(|&ms| ms > 5).collect();
     println!("gaps over 5 ms, in ms: {gaps:?}");
 }
@@ -168,7 +165,7 @@ fn the_console_works_where_the_guest_went() {
     journey.hop(&site, Listen::Tcp, &[]);
     journey.now.program.write("after the move\n");
     journey.now.program.out.wait_for("load: input after the move", GUEST);
-    journey.verdict(STANDSTILL);
+    journey.verdict();
 }
 
 #[test]
@@ -216,5 +213,5 @@ fn a_guest_with_memory_above_4_gib_moves() {
     let report = journey.hop(&site, Listen::Tcp, &[]);
     assert_eq!(report.pages.total, 5 << 18);
     assert!(report.pages.untouched > report.pages.total * 9 / 10, "{:?}", report.pages);
-    journey.verdict(STANDSTILL);
+    journey.verdict();
 }

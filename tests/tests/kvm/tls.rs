@@ -1,6 +1,6 @@
 //! Moves by TLS as an operator sets them up: certificates from `godwit certs`, and sentences where they do not fit.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use godwit_migration::report::Outcome;
 use godwit_tests::{
@@ -8,8 +8,6 @@ use godwit_tests::{
     program::{Ended, PROMPT, Program, alone, godwit, has},
     site::{Listen, Site, text},
 };
-
-const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// Runs `godwit certs` for a folder of the site's.
 fn certs(site: &Site, folder: &str, arguments: &[&str]) -> (String, Ended) {
@@ -35,7 +33,7 @@ fn a_guest_goes_there_and_back_by_tls() {
         let target = site.receive(Listen::Tcp, &[&tls, receive].concat());
         journey.hop_to(target, &[&tls, migrate].concat());
     }
-    journey.verdict(STANDSTILL);
+    journey.verdict();
 }
 
 #[test]
