@@ -1,7 +1,7 @@
 //! What the standard library does not offer: the CPU time of this process, a look at what a socket holds on either way.
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsRawFd, BorrowedFd},
     time::Duration,
 };
@@ -24,6 +24,26 @@ pub(crate) fn queued(socket: BorrowedFd<'_>) -> u64 {
     // SAFETY: the descriptor is open, and `bytes` is a valid place for the `int` that this request writes (tcp(7)).
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+/// For how long, in all, a TCP socket had something to send and its peer no room for it: the peer did not read. Nothing
+/// of other sockets, which do not say.
+pub(crate) fn peer_was_full(socket: BorrowedFd<'_>) -> Duration {
+    // SAFETY: `tcp_info` holds nothing but integers, for which zeros are valid.
+    let mut info: libc::tcp_info = unsafe { mem::zeroed() };
+    let mut bytes = mem::size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and `info` is a valid place for `bytes` bytes; the kernel writes no more (tcp(7)).
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut bytes,
+        )
+    };
+    // What an older kernel leaves out stays zero.
+    if result == 0 { Duration::from_micros(info.tcpi_rwnd_limited) } else { Duration::ZERO }
 }
 
 /// The next byte of a socket, which stays there; nothing where the peer says no more.

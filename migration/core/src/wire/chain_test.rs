@@ -117,7 +117,7 @@ fn link(slow: bool, bytes: usize) -> (Duration, Backlog) {
     if slow {
         (
             Duration::from_secs_f64(bytes as f64 / 10e6),
-            Backlog { queued: 1 << 20, before: 1 << 20, cap: None },
+            Backlog { queued: 1 << 20, before: 1 << 20, ..Backlog::default() },
         )
     } else {
         (Duration::ZERO, Backlog::default())

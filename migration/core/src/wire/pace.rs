@@ -4,7 +4,8 @@
 //! way out stands: how much of what was written waits there, and what a cap would let through at once. While something
 //! waits, the link is busy whatever the lane does: time to compress. Where nothing does, the lane sends pages as they
 //! are. So on a slow link every batch is compressed, on a somewhat faster one as many as keep both the CPU and the link
-//! busy, and on one that is faster than the coder none, not even to try: there the rate of the link alone decides.
+//! busy, and on one that is faster than the coder none, not even to try: there the rate of the link alone decides. A
+//! link that waits for its target is not slow: what the target has no time to read it would have no time to unpack.
 
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub struct Backlog {
     pub queued: u64,
     /// How many they were when the write began.
     pub before: u64,
+    /// For how long, since the lane began, bytes waited because the target did not read.
+    pub peer_was_full: Duration,
     /// The cap on bandwidth, where there is one.
     pub cap: Option<Allowance>,
 }
@@ -96,6 +99,8 @@ struct Window {
     time: Duration,
     /// Whether the link was found with too little to do.
     idle: bool,
+    /// For how long it waited for the target.
+    peer_was_full: Duration,
     packed: bool,
 }
 
@@ -205,6 +210,7 @@ impl Pace {
         window.carried += (before.queued + batch.wire as u64).saturating_sub(backlog.queued);
         window.time += encode + write;
         window.idle |= backlog.before == 0;
+        window.peer_was_full += backlog.peer_was_full.saturating_sub(before.peer_was_full);
         window.packed |= batch.packed;
         if window.time >= LONGEST_WINDOW || window.time >= WINDOW && window.carried >= WINDOW_BYTES {
             let window = std::mem::take(window);
@@ -226,9 +232,15 @@ impl Pace {
 
     fn looked(&mut self, window: &Window) {
         let rate = window.carried as f64 / window.time.as_secs_f64();
-        let link = self.link.unwrap_or(rate);
+        // A target that does not keep up with what comes has no time to unpack it either.
+        let link_waited = window.peer_was_full > window.time / 2;
+        let idle = window.idle || link_waited;
         // A link that stood idle is no slower than what it carried.
-        self.link = Some(if window.idle { link.max(rate) * DOUBT } else { link + (rate - link) / 2.0 });
+        self.link = match self.link {
+            Some(link) if idle => Some(link.max(rate) * DOUBT),
+            Some(link) => Some(link + (rate - link) / 2.0),
+            None => (!link_waited).then_some(if idle { rate * DOUBT } else { rate }),
+        };
         if !window.packed {
             // What is believed of a coder that is not used is let go: a busy host may have made it slow.
             self.coder += (CODER_RATE - self.coder) / 8.0;

@@ -14,11 +14,15 @@ struct Path {
     raw: f64,
     coder: f64,
     ratio: f64,
+    /// Whether it is the target that does not take more, and for how long it has not.
+    target_lags: bool,
+    peer_was_full: f64,
 }
 
 impl Path {
     fn new(link: f64, coder: f64, ratio: f64) -> Self {
-        Self { link, buffer: 2.5e6, queued: 0.0, raw: 4e9, coder, ratio }
+        let (target_lags, peer_was_full) = (false, 0.0);
+        Self { link, buffer: 2.5e6, queued: 0.0, raw: 4e9, coder, ratio, target_lags, peer_was_full }
     }
 
     /// A rate of coder and the ratio at a level: each is half as fast as the one before, and a little better.
@@ -46,13 +50,16 @@ impl Path {
             self.queued = (self.queued - write * self.link).max(0.0);
             if self.queued + wire > self.buffer {
                 // A sender that waits is woken when a third of the buffer is free.
-                write += (self.queued + wire - self.buffer * 2.0 / 3.0) / self.link;
+                let wait = (self.queued + wire - self.buffer * 2.0 / 3.0) / self.link;
+                write += wait;
+                self.peer_was_full += if self.target_lags { wait } else { 0.0 };
                 self.queued = self.buffer * 2.0 / 3.0 - wire;
             }
             self.queued += wire;
             seconds += encode + write;
             let batch = Batch { bytes: BATCH, wire: wire as usize, packed: level.is_some() };
-            let backlog = Backlog { queued: self.queued as u64, before, cap: None };
+            let peer_was_full = Duration::from_secs_f64(self.peer_was_full);
+            let backlog = Backlog { queued: self.queued as u64, before, peer_was_full, cap: None };
             pace.spent(batch, Duration::from_secs_f64(encode), Duration::from_secs_f64(write), backlog);
         }
         (f64::from(batches) * BATCH as f64 / seconds, packed)
@@ -69,6 +76,19 @@ fn settled(path: &mut Path) -> (f64, u32) {
 fn a_fast_link_is_never_slowed_not_even_to_try() {
     for link in [1e9, 3e9, 10e9] {
         assert_eq!(Path::new(link, 400e6, 0.4).run(&mut Pace::new(Packing::Auto), 5000).1, 0, "{link}");
+    }
+}
+
+#[test]
+fn a_target_that_lags_is_not_given_more_to_do() {
+    for link in [62.5e6, 250e6] {
+        let mut path = Path { target_lags: true, ..Path::new(link, 400e6, 0.4) };
+        let mut pace = Pace::new(Packing::Auto);
+        assert_eq!(path.run(&mut pace, 5000).1, 0, "{link}");
+        // The target has time again, and the link is as slow as it was.
+        path.target_lags = false;
+        path.run(&mut pace, 3000);
+        assert!(path.run(&mut pace, 1000).1 > 300, "{link}");
     }
 }
 

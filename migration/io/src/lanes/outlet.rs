@@ -62,6 +62,11 @@ impl Sink for PacedSocket {
     fn put(&mut self, bytes: &[u8]) -> io::Result<Backlog> {
         let before = self.socket.queued();
         self.pace.write_all(&mut self.socket, bytes)?;
-        Ok(Backlog { queued: self.socket.queued(), before, cap: self.pace.allowance(self.lanes) })
+        Ok(Backlog {
+            queued: self.socket.queued(),
+            before,
+            peer_was_full: self.socket.peer_was_full(),
+            cap: self.pace.allowance(self.lanes),
+        })
     }
 }

@@ -85,7 +85,7 @@ impl<S> TwoMarks<S> {
             drop(fill);
             drop(self.shared.until(|fill| fill.bytes <= high)?);
         }
-        Ok(Backlog { queued: self.shared.fill().bytes as u64, before, cap: None })
+        Ok(Backlog { queued: self.shared.fill().bytes as u64, before, ..Backlog::default() })
     }
 
     /// Drains to the last byte.

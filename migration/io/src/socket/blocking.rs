@@ -1,6 +1,9 @@
 //! A connection for a thread that does nothing else.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::{
+    io::{self, IoSlice, Read, Write},
+    time::Duration,
+};
 
 use super::RawBlocking;
 use crate::tls::Session;
@@ -28,6 +31,11 @@ impl Blocking {
     /// Bytes that were written and have not arrived.
     pub(crate) fn queued(&self) -> u64 {
         self.raw.queued()
+    }
+
+    /// For how long, in all, bytes waited because the peer did not read; nothing where the socket does not say.
+    pub(crate) fn peer_was_full(&self) -> Duration {
+        self.raw.peer_was_full()
     }
 }
 

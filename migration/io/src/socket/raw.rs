@@ -188,6 +188,14 @@ impl RawBlocking {
         })
     }
 
+    /// For how long, in all, bytes waited because the peer did not read; nothing where the socket does not say.
+    pub(crate) fn peer_was_full(&self) -> Duration {
+        match self {
+            Self::Tcp(s) => sys::peer_was_full(s.as_fd()),
+            Self::Unix(_) => Duration::ZERO,
+        }
+    }
+
     /// Ends the connection; a thread that blocks on it wakes with an error. An error here means that it has ended.
     pub(crate) fn end(&self) {
         let _ = match self {
