@@ -72,6 +72,19 @@ pub fn ch_remote(socket: &Path, command: &str, body: Option<&str>) -> Heard {
     hear(&mut stream)
 }
 
+/// As [`ch_remote`], for what must be done; its document, or null where it has none.
+///
+/// # Panics
+/// Where it is refused, or has a document and should not, or the other way round.
+pub fn done(socket: &Path, command: &str, body: Option<&str>) -> Value {
+    let heard = ch_remote(socket, command, body);
+    assert!(heard.is_done(), "{command}: {heard:?}");
+    let has_document = matches!(command, "ping" | "info" | "counters" | "send-migration");
+    let expected = if has_document { (200, true) } else { (204, false) };
+    assert_eq!((heard.status, heard.body.is_some()), expected, "{command}: {heard:?}");
+    heard.body.unwrap_or_default()
+}
+
 /// Reads as it does: until the header has ended, and after it as many bytes as `Content-Length` says, in that spelling. The
 /// connection stays open.
 fn hear(stream: &mut UnixStream) -> Heard {

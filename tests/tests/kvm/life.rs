@@ -4,7 +4,7 @@
 use std::{fs, path::Path, thread, time::Duration, time::Instant};
 
 use godwit_tests::{
-    ch_remote::{Heard, ch_remote},
+    ch_remote::{self, ch_remote},
     program::{PROMPT, alone, has},
     site::{Site, text},
     vmm::{GUEST, Vmm},
@@ -37,15 +37,11 @@ fn done(vmm: &Vmm, command: &str) -> Value {
 }
 
 fn done_with(vmm: &Vmm, command: &str, body: Option<&str>) -> Value {
-    let heard = ch_remote(&vmm.api, command, body);
-    assert!(heard.is_done(), "{command}: {heard:?}; it said {}", vmm.program.err.text());
-    let has_document = matches!(command, "ping" | "info" | "counters" | "send-migration");
-    assert_eq!((heard.status, heard.body.is_some()), if has_document { (200, true) } else { (204, false) });
-    heard.body.unwrap_or_default()
+    ch_remote::done(&vmm.api, command, body)
 }
 
 fn refused(vmm: &Vmm, command: &str, body: Option<&str>, status: u16) -> String {
-    let heard: Heard = ch_remote(&vmm.api, command, body);
+    let heard = ch_remote(&vmm.api, command, body);
     assert_eq!(heard.status, status, "{command}: {heard:?}");
     heard.refusal()
 }
@@ -73,6 +69,11 @@ fn wait(what: &str, mut is: impl FnMut() -> bool) {
 fn hear(console: &Path, more: usize) {
     let wanted = beats(console).len() + more;
     wait("a heartbeat", || beats(console).len() >= wanted);
+}
+
+/// Waits until guests with that console have been heard to start so often.
+fn hear_starts(console: &Path, count: usize) {
+    wait("a first heartbeat", || beats(console).iter().filter(|&&beat| beat == 1).count() >= count);
 }
 
 #[test]
@@ -146,8 +147,7 @@ fn a_guest_is_rebooted_shut_down_and_booted_again() {
     done(&vmm, "boot");
     wait("a later heartbeat", || beats(&console).last().is_some_and(|&beat| beat >= 3));
     done(&vmm, "reboot");
-    // The console's file begins anew, and so does the guest.
-    wait("the first heartbeat", || beats(&console).first() == Some(&1));
+    hear_starts(&console, 2);
     done(&vmm, "shutdown");
     assert_eq!(state(&vmm), "Shutdown");
     let silent = beats(&console).len();
@@ -155,7 +155,7 @@ fn a_guest_is_rebooted_shut_down_and_booted_again() {
     has(&refused(&vmm, "shutdown", None, 405), &["the guest has ended"]);
     assert_eq!(beats(&console).len(), silent);
     done(&vmm, "boot");
-    wait("the first heartbeat", || beats(&console).first() == Some(&1));
+    hear_starts(&console, 3);
     done(&vmm, "delete");
 
     // One that ends by itself leaves the process, and what it was made of.
@@ -167,6 +167,34 @@ fn a_guest_is_rebooted_shut_down_and_booted_again() {
     has(info["ended"].as_str().unwrap(), &["the guest ended the run"]);
     has(&vmm.program.err.text(), &["godwit: the guest ended the run"]);
     assert!(!vmm.program.is_over());
+}
+
+#[test]
+fn many_guests_one_after_the_other_leave_nothing_behind() {
+    let _turn = alone();
+    let site = Site::open();
+    let vmm = serve(&site, &["--allow", &text(&site.folder())]);
+    let console = site.file("console.log");
+    let process = format!("/proc/{}", vmm.program.id().as_raw_nonzero());
+    let descriptors = || fs::read_dir(format!("{process}/fd")).expect("it lives").count();
+    let threads = || fs::read_dir(format!("{process}/task")).expect("it lives").count();
+    let cycle = || {
+        done_with(&vmm, "create", Some(&config(&console, "memory=1M")));
+        done(&vmm, "boot");
+        hear_starts(&console, 1);
+        done(&vmm, "reboot");
+        hear_starts(&console, 2);
+        done(&vmm, "delete");
+        fs::remove_file(&console).expect("its console was there");
+    };
+    cycle();
+    // Clients of the API leave without a word, and are found gone a little later.
+    let settled = |least: usize| wait("the end of what is left over", || descriptors() <= least);
+    thread::sleep(Duration::from_millis(200));
+    let (descriptors_before, threads_before) = (descriptors(), threads());
+    (0..15).for_each(|_| cycle());
+    settled(descriptors_before);
+    wait("the end of its threads", || threads() <= threads_before);
 }
 
 #[test]

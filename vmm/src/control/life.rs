@@ -167,7 +167,8 @@ impl Vmm {
         self.give_up_migration(Cancellation::GuestEnded(exit.to_string())).await;
         let anew = *exit == Exit::Reset && self.bootable(&self.now()).is_ok();
         match anew {
-            true => notice("the guest asked for a reboot, and is booted anew"),
+            // As often as the guest likes.
+            true => tracing::info!("the guest asked for a reboot, and is booted anew"),
             false => notice(exit),
         }
         // It may have left in the same moment.

@@ -6,12 +6,12 @@ use tokio::sync::mpsc;
 
 use super::{
     Ending, Tenure, Vmm,
-    service_test::{Subject, config, empty_with, file, to, waiting},
+    service_test::{LIMIT, Subject, booted, config, empty_with, file, to, waiting},
 };
 use crate::{
     DeviceSet, DirtyKind, Exit, IncomingConfig,
-    api::{Answer, Call, CancelMigration, Payload, VmConfig, VmState},
-    record::Ledger,
+    api::{Answer, Call, CancelMigration, Payload, Resize, VmConfig, VmState},
+    record::{Fate, Ledger},
     sandbox::Allowed,
 };
 
@@ -24,10 +24,14 @@ fn serving(name: &str) -> (Subject, Box<VmConfig>) {
 }
 
 fn serving_of(name: &str, allowed: Option<Allowed>) -> (Subject, Box<VmConfig>) {
+    serving_with(name, allowed, Ledger::default())
+}
+
+fn serving_with(name: &str, allowed: Option<Allowed>, ledger: Ledger) -> (Subject, Box<VmConfig>) {
     let console = file(&format!("{name}-console"));
     let (to, endings) = mpsc::unbounded_channel();
     let side = IncomingConfig::without_devices(DirtyKind::Log);
-    let vmm = Vmm::empty(Tenure::Process(allowed), side, to, Ledger::default());
+    let vmm = Vmm::empty(Tenure::Process(allowed), side, to, ledger);
     let config = config(&console, DeviceSet::default());
     (Subject { vmm, endings, console }, Box::new(config))
 }
@@ -39,7 +43,7 @@ async fn info(subject: &Subject) -> serde_json::Value {
 
 /// The last exit of a machine of this process, as its loop would take it.
 async fn outlive_the_next_end(subject: &mut Subject) {
-    let ending = tokio::time::timeout(super::service_test::LIMIT, subject.endings.recv()).await;
+    let ending = tokio::time::timeout(LIMIT, subject.endings.recv()).await;
     let ending = ending.expect("an end in time").unwrap();
     assert_eq!(subject.vmm.outlive(ending).await, None, "the process goes on");
 }
@@ -155,8 +159,8 @@ async fn a_reset_boots_the_guest_anew_and_word_of_an_earlier_machine_does_nothin
     let first = subject.vmm.now().machine;
     assert_eq!(subject.vmm.outlive(Ending::Guest { machine: first, exit: Exit::Reset }).await, None);
     assert_eq!(subject.vmm.now().machine, first + 1);
-    // The console's file is made anew with the machine.
     subject.hear(2).await;
+    assert_eq!(subject.beats().iter().filter(|beat| beat.sequence == 1).count(), 2, "it began anew");
     let late = Ending::Guest { machine: first, exit: Exit::PowerOff };
     assert_eq!(subject.vmm.outlive(late).await, None);
     assert_eq!(subject.vmm.now().guest.state(), VmState::Running);
@@ -233,7 +237,45 @@ async fn a_guest_that_never_arrives_leaves_what_was_created() {
     subject.call(Call::Cancel(CancelMigration::default())).await.unwrap();
     assert!(receiving.await.unwrap().is_err());
     assert_eq!(subject.vmm.now().guest.state(), VmState::Created);
-    subject.call(Call::Delete).await.unwrap();
+
+    // Nor when a machine was made for it.
+    let source = booted("never-source");
+    let shape = source.vmm.now().guest.machine().unwrap().shape().unwrap();
+    for created in [true, false] {
+        {
+            let (own_side, mut now) = (IncomingConfig::without_devices(DirtyKind::Log), subject.vmm.now());
+            now.guest.prepare(&shape, &own_side, subject.vmm.exits(1)).unwrap();
+            assert!(now.guest.awaits_boot("booting").unwrap_err().to_string().contains("still arriving"));
+        }
+        subject.vmm.discard();
+        let is_there = subject.call(Call::Info).await.is_ok();
+        assert_eq!(is_there, created);
+        subject.call(Call::Delete).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_booted_where_a_guest_of_an_earlier_process_may_run_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    Ledger::open(folder.path()).unwrap().note(7, Fate::GaveUp, "tcp:there:1").unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let (subject, config) = serving_with("left-open", None, ledger);
+    subject.call(Call::Create(config)).await.unwrap();
+    let (status, words) = subject.refused(Call::Boot).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(words.contains("tcp:there:1") && words.contains("godwit resolve --state-dir"), "{words}");
+    assert_eq!(subject.vmm.now().guest.state(), VmState::Created);
+}
+
+#[tokio::test]
+async fn a_balloon_keeps_its_size_when_its_guest_is_rebooted() {
+    let (subject, mut config) = serving("balloon");
+    config.devices.balloon = Some("size=0".parse().unwrap());
+    subject.call(Call::Create(config)).await.unwrap();
+    subject.call(Call::Boot).await.unwrap();
+    subject.call(Call::Resize(Resize { desired_balloon: Some(8 << 20) })).await.unwrap();
+    subject.call(Call::Reboot).await.unwrap();
+    assert_eq!(info(&subject).await["config"]["balloon"]["size"], 8 << 20);
 }
 
 #[tokio::test]
@@ -254,7 +296,7 @@ async fn a_process_of_one_guest_makes_no_other() {
         let (status, words) = target.refused(call).await;
         assert!(status == StatusCode::METHOD_NOT_ALLOWED && words.contains("godwit serve"), "{words}");
     }
-    let guest = super::service_test::booted("one-guest-reboot");
+    let guest = booted("one-guest-reboot");
     guest.hear(2).await;
     guest.call(Call::Reboot).await.unwrap();
     guest.hear(2).await;

@@ -1,7 +1,7 @@
 //! The owner of this process's guest: one at most, in a state that says what can be done to it.
 //!
 //! [`Vmm`] is what the API acts on ([`Service`](crate::api::Service)), what migrations act on (the hosts in
-//! `outgoing` and `incoming`), and what [`process`] lives around. Machines come from `machine`, bytes move in
+//! `outgoing` and `incoming`), and what [`process`] lives around; `life` makes and ends its guests. Machines come from `machine`, bytes move in
 //! `godwit-transport`; nothing here knows KVM or the wire.
 
 #[cfg(test)]

@@ -97,10 +97,16 @@ impl Service for Arc<Vmm> {
             },
             Call::Counters => counters::read(self).await,
             Call::Resize(request) => {
-                let now = self.now();
+                let mut now = self.now();
                 let machine = now.guest.present("resizing")?;
-                let resized = request.desired_balloon.map_or(Ok(()), |bytes| machine.resize_balloon(bytes));
-                resized.map(|()| Answer::Done).map_err(|error| Refusal::bad_request(error.to_string()))
+                let Some(bytes) = request.desired_balloon else { return Ok(Answer::Done) };
+                machine.resize_balloon(bytes).map_err(|error| Refusal::bad_request(error.to_string()))?;
+                // It keeps that size when it is booted again.
+                if let Some(balloon) = now.config.as_mut().and_then(|config| config.devices.balloon.as_mut())
+                {
+                    balloon.size = bytes;
+                }
+                Ok(Answer::Done)
             }
             Call::ResizeDisk(request) => {
                 let now = self.now();

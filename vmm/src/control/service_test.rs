@@ -92,7 +92,7 @@ impl Subject {
     }
 
     /// The heartbeats so far.
-    fn beats(&self) -> Vec<Heartbeat> {
+    pub(super) fn beats(&self) -> Vec<Heartbeat> {
         let text = std::fs::read(&self.console).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().filter_map(Heartbeat::parse).collect()
     }
