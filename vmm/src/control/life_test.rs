@@ -11,6 +11,7 @@ use super::{
 use crate::{
     DeviceSet, DirtyKind, Exit, IncomingConfig,
     api::{Answer, Call, CancelMigration, Payload, Resize, VmConfig, VmState},
+    fuzz_test::Mutator,
     record::{Fate, Ledger},
     sandbox::Allowed,
 };
@@ -131,6 +132,52 @@ async fn each_step_is_taken_from_the_states_that_it_can_be_taken_from() {
             }
         }
     }
+}
+
+/// The state after `call` in `state`, or the status that it is refused with: the table of docs/api.md.
+fn expected(state: &str, call: &Call) -> Result<&'static str, StatusCode> {
+    match (state, call) {
+        ("none", Call::Create(_)) => Ok("Created"),
+        (_, Call::Delete) => Ok("none"),
+        ("none", _) => Err(StatusCode::NOT_FOUND),
+        ("Created" | "Shutdown", Call::Boot) | ("Running" | "Paused", Call::Reboot) => Ok("Running"),
+        ("Running", Call::Pause) => Ok("Paused"),
+        ("Paused", Call::Resume) | ("Running", Call::PowerButton) => Ok("Running"),
+        ("Running" | "Paused", Call::EndGuest) => Ok("Shutdown"),
+        _ => Err(StatusCode::METHOD_NOT_ALLOWED),
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_order_of_calls_the_state_is_that_of_the_table() {
+    let (subject, config) = serving("order");
+    let calls = [
+        Call::Create(config),
+        Call::Boot,
+        Call::Boot,
+        Call::Pause,
+        Call::Resume,
+        Call::Reboot,
+        Call::PowerButton,
+        Call::EndGuest,
+        Call::Delete,
+    ];
+    let (mut state, mut seen) = ("none", std::collections::BTreeSet::new());
+    let mut chance = Mutator::new(21);
+    for step in 0..300 {
+        let call = &calls[chance.below(calls.len())];
+        let expected = expected(state, call);
+        seen.insert((state, format!("{call:?}").chars().take(8).collect::<String>(), expected.is_ok()));
+        let status = subject.call(call.clone()).await.map_err(|refusal| refusal.status);
+        assert_eq!(status.map(|_| ()), expected.map(|_| ()), "step {step}: {call:?} when {state}");
+        state = expected.unwrap_or(state);
+        match subject.call(Call::Info).await {
+            Ok(Answer::Document(info)) => assert_eq!(info["state"], state, "step {step}: after {call:?}"),
+            Ok(other) => panic!("a document: {other:?}"),
+            Err(refusal) => assert_eq!((refusal.status, state), (StatusCode::NOT_FOUND, "none")),
+        }
+    }
+    assert!(seen.len() > 25, "too little was tried: {seen:?}");
 }
 
 #[tokio::test]
