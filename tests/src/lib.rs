@@ -3,7 +3,7 @@
 //!
 //! What is where: [`program`] runs a process and [`stream`] hears it; [`site`] is a place where VMM processes run,
 //! [`vmm`] one of them, [`journey`] a guest on its way through several; [`verdict`] and [`linux`] judge by the guest's
-//! own lines; [`api`] speaks HTTP; [`peer`] and [`relay`] are the other ends and the wires that a network may have;
+//! own lines; [`api`] speaks HTTP, [`ch_remote`] as Cloud Hypervisor's client does; [`peer`] and [`relay`] are the other ends and the wires that a network may have;
 //! [`chaos`] does everything wrong that can go wrong.
 //!
 //! It knows godwit by its command line, its API and its wire format only. Everything here panics with what was heard so
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod ch_remote;
 pub mod chaos;
 pub mod journey;
 pub mod linux;

@@ -50,6 +50,12 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     /// A file in the folder that holds `bytes`; its path as text, for a command line.
     ///
     /// # Panics
@@ -99,6 +105,12 @@ impl Site {
     #[must_use]
     pub fn wait_for_orders(&self) -> Vmm {
         self.start("receive", [])
+    }
+
+    /// Starts `godwit serve` with these arguments.
+    #[must_use]
+    pub fn serve(&self, arguments: &[&str]) -> Vmm {
+        self.start("serve", arguments.iter().map(|&a| a.to_owned()))
     }
 
     fn start(&self, command: &str, arguments: impl IntoIterator<Item = String>) -> Vmm {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use godwit_migration::limits::MAX_CPUS;
 use thiserror::Error;
 
-use crate::{boot::Kernel, device_set::DeviceSet};
+use crate::{api::VmConfig, boot::Kernel, device_set::DeviceSet};
 
 /// Where the guest's serial port goes.
 pub use godwit_devices::SerialBackend as SerialConfig;
@@ -30,7 +30,7 @@ pub enum DirtyKind {
     Ring,
 }
 
-/// A machine to boot.
+/// A machine to boot: a [`VmConfig`] whose numbers can be and that has a kernel.
 #[derive(Clone, Debug)]
 pub struct MachineConfig {
     /// The kernel.
@@ -62,6 +62,14 @@ pub struct IncomingConfig {
     pub devices: DeviceSet,
 }
 
+impl IncomingConfig {
+    /// For a guest without devices of its own and with a console that nobody reads.
+    #[must_use]
+    pub fn without_devices(dirty: DirtyKind) -> Self {
+        Self { serial: SerialConfig::Null, dirty, devices: DeviceSet::default() }
+    }
+}
+
 /// A number that no machine can have.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -82,23 +90,87 @@ pub enum ConfigError {
         /// The nearest value that can be.
         nearest: u64,
     },
+    /// A balloon of more than the guest has.
+    #[error("a balloon of {bytes} bytes cannot be; it may have 0 to {memory}, all of the guest's memory")]
+    BalloonTooLarge {
+        /// What was asked for.
+        bytes: u64,
+        /// What the guest has.
+        memory: u64,
+    },
+    /// Nothing to boot.
+    #[error(
+        "there is no kernel to boot: the configuration has no payload.kernel, as that of a guest that came from another \
+         process"
+    )]
+    NoKernel,
+    /// A device that cannot be.
+    #[error("device '{device}' cannot be: {reason}")]
+    Device {
+        /// Its instance name.
+        device: String,
+        /// Why.
+        reason: String,
+    },
     /// Not a number of vCPUs that can be.
     #[error("{0} vCPUs cannot be; a guest has 1 to {MAX_CPUS}")]
     Cpus(u8),
 }
 
 impl MachineConfig {
+    /// The machine that `config` asks for, to be booted.
+    ///
+    /// # Errors
+    /// What cannot be, with the nearest that can; or that there is no kernel.
+    pub fn of(config: &VmConfig, dirty: DirtyKind) -> Result<Self, ConfigError> {
+        let VmConfig { cpus, memory, payload, serial, devices } = config.clone();
+        let machine = Self {
+            kernel: payload.kernel.ok_or(ConfigError::NoKernel)?,
+            initrd: payload.initramfs,
+            cmdline: payload.cmdline.unwrap_or_default(),
+            memory_bytes: memory.size,
+            cpus: cpus.boot_vcpus,
+            serial,
+            dirty,
+            devices,
+        };
+        machine.check()?;
+        Ok(machine)
+    }
+
     /// Whether the numbers can be.
     ///
     /// # Errors
     /// The first that cannot, with the nearest that can.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_memory(self.memory_bytes)?;
-        match self.cpus {
-            1..=MAX_CPUS => Ok(()),
-            cpus => Err(ConfigError::Cpus(cpus)),
-        }
+        check(self.memory_bytes, self.cpus, &self.devices)
     }
+}
+
+impl VmConfig {
+    /// Whether the numbers can be, also of a machine that has no kernel to boot.
+    ///
+    /// # Errors
+    /// The first that cannot, with the nearest that can.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check(self.memory.size, self.cpus.boot_vcpus, &self.devices)
+    }
+}
+
+fn check(memory_bytes: u64, cpus: u8, devices: &DeviceSet) -> Result<(), ConfigError> {
+    check_memory(memory_bytes)?;
+    if !(1..=MAX_CPUS).contains(&cpus) {
+        return Err(ConfigError::Cpus(cpus));
+    }
+    if let Some(balloon) = &devices.balloon {
+        check_balloon(balloon.size, memory_bytes)?;
+    }
+    devices.check()
+}
+
+/// Whether a guest with `memory` bytes can be asked for so many.
+pub(crate) fn check_balloon(bytes: u64, memory: u64) -> Result<(), ConfigError> {
+    if bytes > memory { Err(ConfigError::BalloonTooLarge { bytes, memory }) } else { Ok(()) }
 }
 
 fn check_memory(bytes: u64) -> Result<(), ConfigError> {

@@ -4,13 +4,15 @@
 //! each device (paths, taps), and the guest's devices must be these. The command line and the API fill it (field names
 //! are Cloud Hypervisor's), `machine::wiring` makes the devices.
 
+use std::fmt::Display;
+
 use godwit_devices::virtio::{
     BalloonConfig, BalloonState, Block, BlockState, DiskConfig, NetConfig, NetState, RngConfig,
 };
 use godwit_state::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::MachineError;
+use crate::{ConfigError, MachineError};
 
 /// The devices asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,29 @@ impl DeviceSet {
     #[must_use]
     pub fn flag(kind: &str) -> Option<&'static str> {
         Self::FLAGS.iter().find(|(of, _)| *of == kind).map(|(_, flag)| *flag)
+    }
+
+    /// Whether the values can be: those from JSON have not been looked at. Whether they fit a guest's memory and the
+    /// machine's windows is seen when it is made.
+    ///
+    /// # Errors
+    /// The first device that cannot be.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        fn each<T, E: Display>(
+            of: &[T],
+            what: &str,
+            check: impl Fn(&T) -> Result<(), E>,
+        ) -> Result<(), ConfigError> {
+            of.iter().enumerate().try_for_each(|(number, config)| {
+                check(config).map_err(|error| ConfigError::Device {
+                    device: format!("{what}{number}"),
+                    reason: error.to_string(),
+                })
+            })
+        }
+        each(&self.disks, "disk", DiskConfig::check)?;
+        each(&self.net, "net", NetConfig::check)?;
+        each(std::slice::from_ref(&self.rng), "rng", RngConfig::check)
     }
 
     /// Whether nobody else has what only one machine may use at a time; that of these which is in use is told as long as

@@ -75,14 +75,6 @@ pub enum MachineError {
     /// No balloon.
     #[error("this machine has no balloon; start it with --balloon size=0, and give it a size later")]
     NoBalloon,
-    /// More than the guest has.
-    #[error("a balloon of {bytes} bytes cannot be; it may have 0 to {memory}, all of the guest's memory")]
-    BalloonTooLarge {
-        /// What was asked for.
-        bytes: u64,
-        /// What the guest has.
-        memory: u64,
-    },
     /// A disk cannot become what was asked for.
     #[error(transparent)]
     Disk(#[from] ImageError),

@@ -4,6 +4,7 @@
 mod api;
 mod boot;
 mod failures;
+mod life;
 mod moves;
 mod network;
 mod recovery;

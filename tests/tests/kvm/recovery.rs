@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use godwit_migration::report::Outcome;
 use godwit_tests::{
+    ch_remote,
     program::{PROMPT, Program, Signal, alone, has, run},
     relay::Relay,
     site::{Listen, Site, text},
     vmm::{Migration, Vmm},
 };
+use serde_json::json;
 
 /// A small guest, with a directory for records.
 fn boot(site: &Site, state: &str) -> Vmm {
@@ -104,6 +106,41 @@ fn a_target_that_runs_the_guest_is_believed_whatever_a_person_wants_unless_force
     has(&resolved.out, &["the copy of the guest here is let go", "the guest runs at the target"]);
     assert_eq!((resolved.status, cut.source.end().status), (1, 0));
     cut.target.wait_more_beats(3);
+}
+
+#[test]
+fn a_source_that_outlives_its_guest_keeps_one_of_unknown_outcome_until_that_is_settled() {
+    let _turn = alone();
+    let site = Site::open();
+    let source = site.serve(&[]);
+    source.wait_api();
+    let config = json!({
+        "payload": {"kernel": "builtin:load", "cmdline": "memory=4M rate=1000"},
+        "memory": {"size": 64 << 20},
+    });
+    ch_remote::done(&source.api, "create", Some(&config.to_string()));
+    ch_remote::done(&source.api, "boot", None);
+    let target = site.receive(Listen::Tcp, &[]);
+    let relay = Relay::cut_at_go(true, true, &target.address());
+    let migration = source.begin_migration(&relay.address(), &[]);
+    relay.wait_cut();
+    target.wait_beats(1);
+    let mut cut = Cut { source, target, migration, relay };
+    unknown(&mut cut);
+    let Cut { source, target, relay, .. } = cut;
+    for command in ["delete", "shutdown", "reboot", "boot", "resume"] {
+        let refused = ch_remote::ch_remote(&source.api, command, None);
+        assert_eq!(refused.status, 405, "{command}: {refused:?}");
+        has(&refused.refusal(), &["godwit resolve"]);
+    }
+    relay.open();
+    let resolved = source.ask(&["resolve", "--keep"]);
+    has(&resolved.out, &["the copy of the guest here is let go: ", "the guest runs at the target"]);
+    assert_eq!(ch_remote::done(&source.api, "info", None)["state"], "Shutdown");
+    let again = ch_remote::ch_remote(&source.api, "boot", None);
+    has(&again.refusal(), &["the guest runs elsewhere now"]);
+    ch_remote::done(&source.api, "delete", None);
+    target.wait_more_beats(3);
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod balloon;
 mod disk;
 mod host;
 mod net;
+mod serve;
 mod stock;

@@ -3,7 +3,7 @@
 use hyper::{Method, StatusCode};
 
 use super::{
-    CancelMigration, DirtyTrace, Refusal, Resize, ResizeDisk, Resolve,
+    CancelMigration, DirtyTrace, Refusal, Resize, ResizeDisk, Resolve, VmConfig,
     migration::{ReceiveMigration, SendMigration, SetBandwidth},
 };
 
@@ -19,6 +19,14 @@ pub enum Call {
     EndProcess,
     /// `vm.info`: the machine and its state.
     Info,
+    /// `vm.create`: what the next guest is made of.
+    Create(Box<VmConfig>),
+    /// `vm.boot`: make the machine that was created, and run it.
+    Boot,
+    /// `vm.reboot`: end the guest at once, and boot it anew.
+    Reboot,
+    /// `vm.delete`: forget what was created, and end the guest that is made of it.
+    Delete,
     /// `vm.pause`.
     Pause,
     /// `vm.resume`.
@@ -72,10 +80,18 @@ impl Endpoint {
 }
 
 /// All endpoints.
-pub static ENDPOINTS: [Endpoint; 17] = [
+pub static ENDPOINTS: [Endpoint; 21] = [
     Endpoint { name: "vmm.ping", method: Method::GET, parse: |e, b| plain(e, b, Call::Ping) },
     Endpoint { name: "vmm.shutdown", method: Method::PUT, parse: |e, b| plain(e, b, Call::EndProcess) },
     Endpoint { name: "vm.info", method: Method::GET, parse: |e, b| plain(e, b, Call::Info) },
+    Endpoint {
+        name: "vm.create",
+        method: Method::PUT,
+        parse: |e, b| VmConfig::parse(e.name, b).map(|config| Call::Create(Box::new(config))),
+    },
+    Endpoint { name: "vm.boot", method: Method::PUT, parse: |e, b| plain(e, b, Call::Boot) },
+    Endpoint { name: "vm.reboot", method: Method::PUT, parse: |e, b| plain(e, b, Call::Reboot) },
+    Endpoint { name: "vm.delete", method: Method::PUT, parse: |e, b| plain(e, b, Call::Delete) },
     Endpoint { name: "vm.pause", method: Method::PUT, parse: |e, b| plain(e, b, Call::Pause) },
     Endpoint { name: "vm.resume", method: Method::PUT, parse: |e, b| plain(e, b, Call::Resume) },
     Endpoint { name: "vm.shutdown", method: Method::PUT, parse: |e, b| plain(e, b, Call::EndGuest) },

@@ -8,6 +8,15 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 
+/// A field that is known and not served: its name, and as JSON what it may hold, since that changes nothing; `#` stands
+/// for the place in a list. It may always be null.
+pub type Neutral = (&'static str, &'static [&'static str]);
+
+/// Longest word of serde's that is repeated: it may hold what a client wrote.
+const MAX_REASON_CHARS: usize = 512;
+/// Longest path to a field that is repeated.
+const MAX_PATH_CHARS: usize = 128;
+
 /// The fields of one JSON object.
 pub struct Fields {
     endpoint: &'static str,
@@ -95,15 +104,81 @@ impl Fields {
     /// # Errors
     /// 400 for any other value.
     pub fn only(&mut self, name: &str, neutral: &[Value]) -> Result<(), Refusal> {
+        self.only_at(name, name, neutral)
+    }
+
+    /// As [`Fields::only`], with the whole path of `name` for the error.
+    fn only_at(&mut self, path: &str, name: &str, neutral: &[Value]) -> Result<(), Refusal> {
         match self.values.remove(name) {
             None | Some(Value::Null) => Ok(()),
             Some(value) if neutral.contains(&value) => Ok(()),
             Some(value) => {
                 let allowed: Vec<_> = neutral.iter().map(Value::to_string).collect();
                 let allowed = if allowed.is_empty() { "null".into() } else { allowed.join(" or ") };
-                Err(self.wrong(name, &shown(&value), &format!("{allowed}; nothing else is served")))
+                Err(self.wrong(path, &shown(&value), &format!("{allowed}; nothing else is served")))
             }
         }
+    }
+
+    /// As [`Fields::only`], from a table.
+    ///
+    /// # Errors
+    /// 400 for any other value.
+    pub fn only_neutral(&mut self, (name, values): &Neutral) -> Result<(), Refusal> {
+        self.only(name, &neutral_values(values, 0))
+    }
+
+    /// The value of `name` that is an object or a list of objects, where it is there and not null. A null in it is as if it
+    /// were not there; fields in `neutral` may hold what changes nothing.
+    ///
+    /// # Errors
+    /// 400 with the path to the field, and what is wrong there.
+    pub fn part<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        neutral: &[Neutral],
+    ) -> Result<Option<T>, Refusal> {
+        let mut value = match self.values.remove(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(value) => value,
+        };
+        match &mut value {
+            Value::Array(all) => {
+                for (place, each) in all.iter_mut().enumerate() {
+                    self.without_neutral(&format!("{name}[{place}]"), place, each, neutral)?;
+                }
+            }
+            whole => self.without_neutral(name, 0, whole, neutral)?,
+        }
+        serde_path_to_error::deserialize(value).map(Some).map_err(|error| {
+            let path = match error.path().to_string().as_str() {
+                "." => name.to_owned(),
+                place if place.starts_with('[') => format!("{name}{place}"),
+                inner => format!("{name}.{inner}"),
+            };
+            let (path, reason) =
+                (cut(path, MAX_PATH_CHARS), cut(error.into_inner().to_string(), MAX_REASON_CHARS));
+            Refusal::bad_request(format!("the field '{path}' of {} cannot be: {reason}", self.endpoint))
+        })
+    }
+
+    /// Takes nulls and neutral fields out of one object; what is no object is for others to refuse.
+    fn without_neutral(
+        &self,
+        path: &str,
+        place: usize,
+        value: &mut Value,
+        neutral: &[Neutral],
+    ) -> Result<(), Refusal> {
+        let Value::Object(values) = value else { return Ok(()) };
+        values.retain(|_, value| !value.is_null());
+        let mut inner = Self { endpoint: self.endpoint, values: std::mem::take(values) };
+        for (name, allowed) in neutral {
+            let allowed = neutral_values(allowed, place);
+            inner.only_at(&format!("{path}.{name}"), name, &allowed)?;
+        }
+        *values = inner.values;
+        Ok(())
     }
 
     /// The error for a value of `name` that cannot be.
@@ -122,13 +197,26 @@ fn named(name: &str, known: &[&str]) -> String {
     }
 }
 
+/// The values of a row of [`Neutral`], whose texts are JSON.
+fn neutral_values(texts: &[&str], place: usize) -> Vec<Value> {
+    texts
+        .iter()
+        .filter_map(|text| serde_json::from_str(&text.replace('#', &place.to_string())).ok())
+        .collect()
+}
+
 /// A value as the client wrote it, cut where it is long.
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(64) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    cut(value.to_string(), 64)
+}
+
+/// The first `most` characters.
+fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }
 
 /// How many insertions, deletions and replacements lie between two names (Levenshtein); names are short, and a

@@ -4,13 +4,13 @@ use godwit_migration::{convergence::ladder::Escalation, preset::Scheme};
 use godwit_transport::address::Address;
 use hyper::{Method, StatusCode};
 
-use super::{Call, ENDPOINTS, ROOT, endpoint::route};
+use super::{Call, ENDPOINTS, ROOT, VmConfig, endpoint::route};
 use crate::fuzz_test::each;
 
 /// Longest refusal: the fields of an endpoint, and what a client is shown of its own words.
 const MOST_WORDS_BYTES: usize = 4096;
 
-const BODIES: [&str; 9] = [
+const BODIES: [&str; 11] = [
     "",
     "{}",
     r#"{"destination_url":"tcp:10.0.0.2:4000","local":false,"preserve_source":false,"downtime_ms":300,
@@ -23,17 +23,34 @@ const BODIES: [&str; 9] = [
     r#"{"bandwidth":null}"#,
     r#"{"reason":"Interrupt"}"#,
     r#"{"rounds":10,"interval_ms":100}"#,
+    r#"{"cpus":{"boot_vcpus":2,"max_vcpus":2,"topology":null,"features":{"amx":false}},"memory":{"size":134217728,
+        "shared":false,"zones":null},"payload":{"kernel":"/boot/vmlinuz","initramfs":"/i","cmdline":"console=ttyS0"},
+        "disks":[{"path":"/a","readonly":true,"id":"disk0","rate_limiter_config":{"ops":{"size":1,"refill_time":2}}}],
+        "net":[{"tap":"t0","mac":"02:00:00:00:00:01","mtu":1400}],"rng":{"src":"/dev/urandom"},
+        "balloon":{"size":1048576,"deflate_on_oom":true},"serial":{"mode":"File","file":"/l"},"console":{"mode":"Off"}}"#,
+    r#"{"payload":{"kernel":"builtin:load"},"serial":{"mode":"Tty"},"fs":[],"vsock":null,"iommu":false}"#,
 ];
 
 #[test]
 fn a_body_is_a_call_or_refused_in_a_few_words() {
     let seeds = BODIES.map(|body| body.as_bytes().to_vec());
-    let (mut calls, mut refused) = (0, 0);
+    let (mut calls, mut refused, mut created) = (0, 0, 0);
     each(11, 20_000, &seeds, |mutator, body| {
         let endpoint = &ENDPOINTS[mutator.below(ENDPOINTS.len())];
         match endpoint.call(&body) {
             Ok(call) => {
                 calls += 1;
+                if let Call::Create(config) = &call {
+                    created += 1;
+                    // What it says it is can be created again; what cannot be is refused in a few words.
+                    let told = serde_json::to_vec(config).expect("a configuration is JSON");
+                    let again = VmConfig::parse(endpoint.name, &told);
+                    assert_eq!(again.as_ref().map(|again| again == &**config), Ok(true), "{config:?}");
+                    if let Err(error) = config.check() {
+                        let words = error.to_string();
+                        assert!(words.len() < MOST_WORDS_BYTES + body.len(), "{}: {words}", words.len());
+                    }
+                }
                 if let Call::Send(request) = call {
                     // What its fields hold as text is read by others.
                     let _ = request.destination_url.parse::<Address>();
@@ -50,7 +67,7 @@ fn a_body_is_a_call_or_refused_in_a_few_words() {
             }
         }
     });
-    assert!(calls > 0 && refused > 0, "{calls} calls, {refused} refused");
+    assert!(calls > 0 && refused > 0 && created > 0, "{calls} calls, {refused} refused, {created} created");
 }
 
 #[test]

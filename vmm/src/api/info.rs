@@ -1,10 +1,8 @@
 //! What `vmm.ping` and `vm.info` answer: the part of Cloud Hypervisor's schema that godwit has.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
-use crate::DeviceSet;
+use super::VmConfig;
 
 /// `VmmPingResponse`: which VMM this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +39,9 @@ pub struct VmInfo {
     pub state: VmState,
     /// Guest memory in bytes.
     pub memory_actual_size: u64,
+    /// How the guest ended, in words: godwit's own field.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<String>,
     /// A migration that waits for a person: godwit's own field.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub migration: Option<Unsettled>,
@@ -57,76 +58,4 @@ pub struct Unsettled {
     pub peer: String,
     /// What is known, for a person.
     pub known: String,
-}
-
-/// `VmConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VmConfig {
-    /// vCPUs.
-    pub cpus: Cpus,
-    /// Memory.
-    pub memory: Memory,
-    /// What was booted; empty for a guest that came from elsewhere.
-    pub payload: Payload,
-    /// The console.
-    pub serial: Serial,
-    /// The other devices: `disks` and so on.
-    #[serde(flatten)]
-    pub devices: DeviceSet,
-}
-
-/// `CpusConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cpus {
-    /// vCPUs at boot.
-    pub boot_vcpus: u8,
-    /// Most vCPUs; the same, since none can be added.
-    pub max_vcpus: u8,
-}
-
-/// `MemoryConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
-    /// Guest memory in bytes.
-    pub size: u64,
-}
-
-/// `PayloadConfig`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Payload {
-    /// The kernel's file, or `builtin:load`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<String>,
-    /// The kernel's command line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cmdline: Option<String>,
-    /// The initrd's file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub initramfs: Option<PathBuf>,
-}
-
-/// `SerialConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Serial {
-    /// Where the console goes.
-    pub mode: ConsoleMode,
-    /// The file, for [`ConsoleMode::File`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    /// The socket, for [`ConsoleMode::Socket`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub socket: Option<PathBuf>,
-}
-
-/// `ConsoleMode`, those that godwit has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConsoleMode {
-    /// The process's own terminal.
-    Tty,
-    /// A file.
-    File,
-    /// A Unix socket.
-    Socket,
-    /// Nowhere.
-    Null,
 }

@@ -11,6 +11,9 @@ mod cancel;
 mod client;
 #[cfg(test)]
 mod client_test;
+mod create;
+#[cfg(test)]
+mod create_test;
 mod dirty_trace;
 #[cfg(test)]
 mod dirty_trace_test;
@@ -39,12 +42,13 @@ mod server_test;
 mod socket;
 #[cfg(test)]
 mod socket_test;
+mod vm_config;
 
 pub use cancel::{CancelMigration, CancelReason};
 pub use client::{Client, ClientError};
 pub use dirty_trace::DirtyTrace;
 pub use endpoint::{Call, ENDPOINTS, Endpoint, ROOT};
-pub use info::{ConsoleMode, Cpus, Memory, Payload, Ping, Serial, Unsettled, VmConfig, VmInfo, VmState};
+pub use info::{Ping, Unsettled, VmInfo, VmState};
 pub use migration::{ReceiveMigration, SendMigration, SetBandwidth, TimeoutStrategy};
 pub use refusal::Refusal;
 pub use resize::Resize;
@@ -53,3 +57,4 @@ pub use resolve::Resolve;
 pub use security::Security;
 pub use server::{Answer, MAX_BODY_BYTES, MAX_CONNECTIONS, Service, serve};
 pub use socket::{ApiSocket, SocketError, SocketFile};
+pub use vm_config::{Cpus, DEFAULT_MEMORY_BYTES, Memory, Payload, VmConfig};

@@ -10,6 +10,7 @@ mod elf;
 mod error;
 mod image;
 mod initrd;
+mod kernel;
 pub mod layout;
 mod memory_map;
 mod notes;
@@ -28,6 +29,8 @@ mod hand_over_test;
 #[cfg(test)]
 mod image_test;
 #[cfg(test)]
+mod kernel_test;
+#[cfg(test)]
 mod memory_map_test;
 #[cfg(test)]
 mod notes_test;
@@ -37,25 +40,17 @@ mod registers_test;
 mod samples;
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use linux_loader::bootparam::setup_header;
 use vm_memory::{Address, Bytes, GuestAddress};
 
 pub use error::{BootError, Role};
 use image::{Format, Image, Source};
+pub use kernel::Kernel;
 use layout::{COMMAND_LINE, COMMAND_LINE_SIZE, PVH_START_INFO, ZERO_PAGE};
 
 pub use godwit_devices::GuestMemory;
-
-/// What is booted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kernel {
-    /// A kernel inside this program: `builtin:load`.
-    Builtin(&'static [u8]),
-    /// A kernel in a file.
-    File(PathBuf),
-}
 
 /// A guest to be started.
 #[derive(Clone, Copy, Debug)]

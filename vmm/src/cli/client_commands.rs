@@ -130,7 +130,8 @@ impl Info {
         writeln!(out, "state    {:?}", info.state)?;
         writeln!(out, "memory   {}", show_bytes(info.memory_actual_size as f64))?;
         writeln!(out, "vCPUs    {}", info.config.cpus.boot_vcpus)?;
-        writeln!(out, "kernel   {}", payload.kernel.as_deref().unwrap_or("(came from another process)"))?;
+        let kernel = payload.kernel.as_ref().map(ToString::to_string);
+        writeln!(out, "kernel   {}", kernel.as_deref().unwrap_or("(came from another process)"))?;
         for (number, disk) in info.config.devices.disks.iter().enumerate() {
             writeln!(
                 out,
@@ -144,6 +145,9 @@ impl Info {
         }
         if let Some(initrd) = &payload.initramfs {
             writeln!(out, "initrd   {}", initrd.display())?;
+        }
+        if let Some(ended) = &info.ended {
+            writeln!(out, "ended    {ended}")?;
         }
         if let Some(migration) = &info.migration {
             writeln!(out, "outcome  {}", migration.outcome)?;

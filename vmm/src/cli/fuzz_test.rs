@@ -7,12 +7,13 @@ use godwit_migration::{
 };
 use godwit_transport::{address::Address, marks::Dscp, send_buffer::SendBuffer, tls::Peer};
 
-use super::{Cli, machine_args::parse_kernel, units};
-use crate::{SerialConfig, fuzz_test::each};
+use super::{Cli, units};
+use crate::{SerialConfig, boot::Kernel, fuzz_test::each};
 
-const LINES: [&str; 9] = [
+const LINES: [&str; 10] = [
     "godwit run --kernel builtin:load --memory 128M --cpus 2 --cmdline rate=2000 --serial file=/tmp/log --api /tmp/a.sock",
     "godwit run --kernel vmlinuz --initrd i.cpio --sandbox log --uid 1000 --gid 1000 --api /a --api-dir /tmp --dirty ring",
+    "godwit serve --api /tmp/a.sock --allow /srv/vm --allow-read /boot/vmlinuz --state-dir /tmp/s",
     "godwit receive --listen tcp:0.0.0.0:4000 --tls /tmp/tls --peer host-a.example --serial socket=/tmp/s",
     "godwit migrate --api /tmp/a.sock --to tcp:10.0.0.2:4000 --tls /tmp/tls --peer spiffe://prod.example/host/*",
     "godwit migrate --api a --to unix:/b --preset multistage,history=2 --downtime 30ms --lanes 2 --bandwidth 1Gbit/s --json",
@@ -58,7 +59,7 @@ fn a_flags_words_are_taken_or_refused_in_a_few_words() {
             units::parse_rate(&word).err(),
             units::parse_cap(&word).err(),
             units::parse_time(&word).err(),
-            parse_kernel(&word).err(),
+            word.parse::<Kernel>().err(),
             word.parse::<SerialConfig>().err().map(|error| error.to_string()),
             word.parse::<Address>().err(),
             word.parse::<Peer>().err(),

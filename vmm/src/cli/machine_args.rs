@@ -6,12 +6,8 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     DirtyKind, SerialConfig,
-    boot::Kernel,
     sandbox::{Mode, Sandbox},
 };
-
-/// What `--kernel` takes for the embedded guest.
-pub const BUILTIN_LOAD: &str = "builtin:load";
 
 /// How pages that the guest wrote are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,18 +85,5 @@ impl From<SandboxArgs> for Sandbox {
             dump_guest_memory: args.dump_guest_memory,
             api_dirs: args.api_dir,
         }
-    }
-}
-
-/// `--kernel`: `builtin:load`, or a file.
-///
-/// # Errors
-/// For a builtin that there is not.
-pub fn parse_kernel(text: &str) -> Result<Kernel, String> {
-    match text.strip_prefix("builtin:") {
-        Some("load") => Ok(Kernel::Builtin(guest_images::LOAD_ELF)),
-        Some(other) => Err(format!("there is no builtin guest '{other}'; there is {BUILTIN_LOAD}")),
-        None if text.is_empty() => Err("a kernel's path is missing".into()),
-        None => Ok(Kernel::File(text.into())),
     }
 }

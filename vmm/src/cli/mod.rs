@@ -13,8 +13,6 @@ mod fuzz_test;
 mod lab;
 mod logging;
 mod machine_args;
-#[cfg(test)]
-mod machine_args_test;
 mod migrate;
 #[cfg(test)]
 mod migrate_test;
@@ -37,6 +35,7 @@ mod resize_disk;
 mod resolve;
 mod run;
 mod security_args;
+mod serve;
 mod trace;
 mod units;
 #[cfg(test)]
@@ -77,6 +76,7 @@ fn after_long_help() -> String {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Serve(serve::Serve),
     Receive(receive::Receive),
     Migrate(migrate::Migrate),
     Cancel(client_commands::Cancel),
@@ -103,6 +103,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = logging::start(cli.verbose).and_then(|()| match cli.command {
         Command::Run(run) => run.execute(),
+        Command::Serve(serve) => serve.execute(),
         Command::Receive(receive) => receive.execute(),
         Command::Migrate(migrate) => block_on(migrate.execute()),
         Command::Cancel(cancel) => block_on(cancel.execute()),

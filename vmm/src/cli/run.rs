@@ -6,10 +6,14 @@ use clap::Args;
 
 use super::{
     device_args::DeviceArgs,
-    machine_args::{ConsoleArgs, SandboxArgs, parse_kernel},
+    machine_args::{ConsoleArgs, SandboxArgs},
     units::parse_size,
 };
-use crate::{MachineConfig, boot::Kernel, control::process};
+use crate::{
+    api::{Cpus, Memory, Payload, VmConfig},
+    boot::Kernel,
+    control::process,
+};
 
 /// Boot a guest.
 ///
@@ -28,7 +32,7 @@ On a terminal, keys go to the guest, Ctrl-C too; Ctrl-A x ends the process.")]
 pub struct Run {
     /// The kernel: a bzImage, an ELF vmlinux or an ELF with a PVH note; builtin:load is the guest for trying
     /// migrations out that godwit brings along
-    #[arg(long, value_name = "FILE", value_parser = parse_kernel)]
+    #[arg(long, value_name = "FILE")]
     kernel: Kernel,
     /// The initial RAM disk
     #[arg(long, value_name = "FILE")]
@@ -60,16 +64,18 @@ pub struct Run {
 impl Run {
     /// Runs the guest to its end.
     pub fn execute(self) -> anyhow::Result<u8> {
-        let config = MachineConfig {
-            kernel: self.kernel,
-            initrd: self.initrd,
-            cmdline: self.cmdline,
-            memory_bytes: self.memory,
-            cpus: self.cpus,
+        let config = VmConfig {
+            cpus: Cpus::of(self.cpus),
+            memory: Memory { size: self.memory },
+            payload: Payload {
+                kernel: Some(self.kernel),
+                cmdline: Some(self.cmdline),
+                initramfs: self.initrd,
+            },
             serial: self.console.serial,
-            dirty: self.console.dirty.into(),
             devices: self.devices.into(),
         };
-        Ok(process::run(&config, self.api, self.state_dir.as_deref(), self.confined.into())?)
+        let dirty = self.console.dirty.into();
+        Ok(process::run(config, dirty, self.api, self.state_dir.as_deref(), self.confined.into())?)
     }
 }

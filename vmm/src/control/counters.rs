@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The counters.
 ///
 /// # Errors
-/// 404 without a guest.
+/// 404 without a guest, 405 where it does not stand.
 pub(super) async fn read(vmm: &Arc<Vmm>) -> Result<Answer, Refusal> {
     let asked = match &vmm.now().guest {
         Guest::Running(machine) => machine.ask_statistics(),
@@ -31,6 +31,6 @@ pub(super) async fn read(vmm: &Arc<Vmm>) -> Result<Answer, Refusal> {
         tokio::time::sleep(LOOK).await;
     }
     let now = vmm.now();
-    let machine = now.guest.machine().ok_or_else(|| Refusal::not_found(now.guest.words()))?;
+    let machine = now.guest.present("counting")?;
     document(&machine.counters())
 }

@@ -10,12 +10,19 @@ use std::mem;
 use godwit_migration::shape::MachineShape;
 use godwit_state::Sections;
 
-use crate::{ExitSender, IncomingConfig, Machine, MachineError, RunToken, api::VmState};
+use crate::{
+    ConfigError, ExitSender, IncomingConfig, Machine, MachineConfig, MachineError, RunToken, api::VmState,
+};
+
+/// Said where there is nothing.
+const NOTHING: &str = "there is no guest here yet";
 
 /// What a process has.
 pub enum Guest {
     /// No guest yet.
     Empty,
+    /// It is known what the guest is to be made of.
+    Created,
     /// A machine that a source is filling.
     Arriving(Machine),
     /// It stands still, and may run on.
@@ -26,11 +33,27 @@ pub enum Guest {
     Surrendered(Machine),
     /// It runs elsewhere now.
     Gone,
+    /// It ended here, for this reason, and can be booted anew.
+    Ended(String),
 }
 
 /// Why something cannot be done to the guest.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
+    /// There is no guest, nor what one would be made of.
+    #[error("{wanted} is not possible: {NOTHING}")]
+    Absent {
+        /// What was wanted.
+        wanted: &'static str,
+    },
+    /// There is no kernel, or something that cannot be.
+    #[error("{wanted} is not possible")]
+    Config {
+        /// What was wanted.
+        wanted: &'static str,
+        /// What is wrong.
+        source: ConfigError,
+    },
     /// Not in this state.
     #[error("{wanted} is not possible: {is}")]
     State {
@@ -54,7 +77,8 @@ impl Guest {
     #[must_use]
     pub fn words(&self) -> &'static str {
         match self {
-            Self::Empty => "there is no guest here yet",
+            Self::Empty => NOTHING,
+            Self::Created => "the guest has been created, and not booted",
             Self::Arriving(_) => {
                 "the guest is still arriving, and only the word of its source, or `godwit resolve`, starts it"
             }
@@ -65,6 +89,7 @@ impl Guest {
                  resolve` asks there again, and decides"
             }
             Self::Gone => "the guest runs elsewhere now",
+            Self::Ended(_) => "the guest has ended",
         }
     }
 
@@ -72,10 +97,10 @@ impl Guest {
     #[must_use]
     pub fn state(&self) -> VmState {
         match self {
-            Self::Empty | Self::Arriving(_) => VmState::Created,
+            Self::Empty | Self::Created | Self::Arriving(_) => VmState::Created,
             Self::Paused(..) | Self::Surrendered(_) => VmState::Paused,
             Self::Running(_) => VmState::Running,
-            Self::Gone => VmState::Shutdown,
+            Self::Gone | Self::Ended(_) => VmState::Shutdown,
         }
     }
 
@@ -87,12 +112,74 @@ impl Guest {
             | Self::Paused(machine, _)
             | Self::Running(machine)
             | Self::Surrendered(machine) => Some(machine),
-            Self::Empty | Self::Gone => None,
+            Self::Empty | Self::Created | Self::Gone | Self::Ended(_) => None,
         }
     }
 
-    fn not(&self, wanted: &'static str) -> GuestError {
-        GuestError::State { wanted, is: self.words() }
+    /// Why it is not possible in this state.
+    pub(super) fn not(&self, wanted: &'static str) -> GuestError {
+        match self {
+            Self::Empty => GuestError::Absent { wanted },
+            other => GuestError::State { wanted, is: other.words() },
+        }
+    }
+
+    /// The machine, where one is there.
+    ///
+    /// # Errors
+    /// Where none is.
+    pub fn present(&self, wanted: &'static str) -> Result<&Machine, GuestError> {
+        self.machine().ok_or_else(|| self.not(wanted))
+    }
+
+    /// Whether a guest may come from elsewhere.
+    ///
+    /// # Errors
+    /// When there is one, or has been.
+    pub fn awaits_one(&self, wanted: &'static str) -> Result<(), GuestError> {
+        match self {
+            Self::Empty | Self::Created => Ok(()),
+            other => Err(other.not(wanted)),
+        }
+    }
+
+    /// Whether a guest may be booted.
+    ///
+    /// # Errors
+    /// When none was created, or it has not ended here.
+    pub fn awaits_boot(&self, wanted: &'static str) -> Result<(), GuestError> {
+        match self {
+            Self::Created | Self::Ended(_) => Ok(()),
+            other => Err(other.not(wanted)),
+        }
+    }
+
+    /// Created or ended → running, from a cold start.
+    ///
+    /// # Errors
+    /// In every other state, and where the machine cannot be made or run; then nothing has changed.
+    pub fn boot(&mut self, config: &MachineConfig, exits: ExitSender) -> Result<(), GuestError> {
+        const WANTED: &str = "booting";
+        self.awaits_boot(WANTED)?;
+        let failed = |source| GuestError::Machine { wanted: WANTED, source };
+        let (mut machine, token) = Machine::boot(config, exits).map_err(failed)?;
+        machine.resume(token).map_err(|(_token, error)| failed(error))?;
+        *self = Self::Running(machine);
+        Ok(())
+    }
+
+    /// Running or paused → ended, for this reason. The machine is handed out, to be taken down.
+    ///
+    /// # Errors
+    /// In every other state: what has not run cannot end, and what may be running elsewhere has not.
+    pub fn shut_down(&mut self, why: &str) -> Result<Machine, GuestError> {
+        match mem::replace(self, Self::Ended(why.into())) {
+            Self::Running(machine) | Self::Paused(machine, _) => Ok(machine),
+            other => {
+                *self = other;
+                Err(self.not("shutting down"))
+            }
+        }
     }
 
     /// The machine of a guest that runs.
@@ -192,7 +279,7 @@ impl Guest {
         }
     }
 
-    /// Empty → arriving: an empty machine of `shape`.
+    /// Empty or created → arriving: an empty machine of `shape`.
     ///
     /// # Errors
     /// When there is a guest, or the machine cannot be made.
@@ -203,7 +290,7 @@ impl Guest {
         exits: ExitSender,
     ) -> Result<(), GuestError> {
         const WANTED: &str = "making a machine for the guest";
-        let Self::Empty = self else { return Err(self.not(WANTED)) };
+        self.awaits_one(WANTED)?;
         let machine = Machine::for_incoming(shape, config, exits)
             .map_err(|source| GuestError::Machine { wanted: WANTED, source })?;
         *self = Self::Arriving(machine);
@@ -244,10 +331,10 @@ impl Guest {
         }
     }
 
-    /// Arriving → empty: the guest never ran here.
-    pub fn discard(&mut self) {
+    /// Arriving → as before it: the guest never ran here.
+    pub fn discard(&mut self, was_created: bool) {
         if let Self::Arriving(_) = self {
-            *self = Self::Empty;
+            *self = if was_created { Self::Created } else { Self::Empty };
         }
     }
 

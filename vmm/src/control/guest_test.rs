@@ -69,6 +69,6 @@ fn an_empty_process_has_nothing_to_act_on() {
     for error in [guest.pause().unwrap_err(), guest.resume().unwrap_err(), guest.arrive().unwrap_err()] {
         assert!(error.to_string().contains("no guest here yet"), "{error}");
     }
-    guest.discard();
+    guest.discard(false);
     assert!(guest.machine().is_none());
 }

@@ -83,12 +83,12 @@ pub struct Place {
 pub(super) fn listen(vmm: &Arc<Vmm>, place: Place) {
     let waiting = match begin(vmm, place, Patience::UntilArrived) {
         Ok(waiting) => waiting,
-        Err(refusal) => return vmm.end(Ending::CannotListen(refusal.sentences.join(": "))),
+        Err(refusal) => return vmm.end(Ending::CannotGoOn(refusal.sentences.join(": "))),
     };
     let vmm = Arc::clone(vmm);
     tokio::spawn(async move {
         if let Ok(Err(failure @ (Failure::Bind { .. } | Failure::Host(_)))) = waiting.await {
-            vmm.end(Ending::CannotListen(HostError::of(failure).0));
+            vmm.end(Ending::CannotGoOn(HostError::of(failure).0));
         }
     });
 }
@@ -110,14 +110,14 @@ fn begin(
     place: Place,
     patience: Patience,
 ) -> Result<oneshot::Receiver<Result<Received, Failure>>, Refusal> {
+    {
+        let now = vmm.now();
+        now.nothing_ongoing()?;
+        now.guest.awaits_one("receiving a guest")?;
+    }
+    vmm.stop_answering();
     let mut now = vmm.now();
     now.nothing_ongoing()?;
-    if !matches!(now.guest, Guest::Empty) {
-        return Err(Refusal::wrong_state(format!(
-            "receiving a guest is not possible: {}",
-            now.guest.words()
-        )));
-    }
     let handle = Handle::default();
     now.ongoing = Some(Ongoing::Incoming(handle.clone()));
     let (outcome_to, outcome) = oneshot::channel();
@@ -262,20 +262,23 @@ impl Arriving {
 
 impl TargetHost for Arriving {
     fn check(&self, shape: &MachineShape) -> Vec<String> {
-        Machine::refusals(shape, &self.vmm.incoming.devices)
+        Machine::refusals(shape, &self.vmm.own_side(&self.vmm.now()).devices)
     }
 
     fn prepare(&mut self, session: u128, shape: &MachineShape) -> Result<(), Vec<String>> {
         self.since = Some(Instant::now());
         self.session = session;
         self.vmm.ledger().note(session, Fate::Begun, SOURCE).map_err(|error| vec![HostError::of(error).0])?;
-        let refusals = Machine::refusals(shape, &self.vmm.incoming.devices);
+        let refusals = self.check(shape);
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let exits = self.vmm.exits();
-        let prepared = self.vmm.now().guest.prepare(shape, &self.vmm.incoming, exits);
-        prepared.map_err(|error| vec![HostError::of(error).0])
+        let mut now = self.vmm.now();
+        let (own_side, machine) = (self.vmm.own_side(&now), now.machine + 1);
+        let prepared = now.guest.prepare(shape, &own_side, self.vmm.exits(machine));
+        prepared.map_err(|error| vec![HostError::of(error).0])?;
+        now.machine = machine;
+        Ok(())
     }
 
     fn pages(&self) -> Result<Arc<dyn PageSink>, HostError> {
@@ -291,7 +294,7 @@ impl TargetHost for Arriving {
 
     fn run(&mut self) -> Result<(), HostError> {
         self.vmm.ledger().note(self.session, Fate::Runs, SOURCE).map_err(HostError::of)?;
-        let arrived = self.vmm.now().guest.arrive().map_err(HostError::of);
+        let arrived = self.vmm.arrive().map_err(HostError::of);
         if let Err(error) = arrived {
             self.vmm.ledger().remember(self.session, Fate::Never(error.0.clone()), SOURCE);
             return Err(error);
@@ -306,7 +309,7 @@ impl TargetHost for Arriving {
             self.vmm.ledger().remember(self.session, Fate::Never(why), SOURCE);
         }
         self.session = 0;
-        self.vmm.now().guest.discard();
+        self.vmm.discard();
     }
 
     fn answer(&self, session: u128) -> Told {

@@ -1,7 +1,7 @@
 //! The owner of this process's guest: one at most, in a state that says what can be done to it.
 //!
 //! [`Vmm`] is what the API acts on ([`Service`](crate::api::Service)), what migrations act on (the hosts in
-//! `outgoing` and `incoming`), and what [`process`] lives around. Machines come from `machine`, bytes move in
+//! `outgoing` and `incoming`), and what [`process`] lives around; `life` makes and ends its guests. Machines come from `machine`, bytes move in
 //! `godwit-transport`; nothing here knows KVM or the wire.
 
 #[cfg(test)]
@@ -13,6 +13,9 @@ mod guest;
 #[cfg(test)]
 mod guest_test;
 mod incoming;
+mod life;
+#[cfg(test)]
+mod life_test;
 mod notice;
 mod outgoing;
 pub mod process;
@@ -38,23 +41,30 @@ use resolve::Open;
 pub use settle::{SettleError, Settled, settle};
 
 use crate::{
-    Exit, ExitSender, IncomingConfig, Machine, MachineConfig, SerialConfig,
-    api::{ConsoleMode, Payload, Refusal, Serial, Unsettled},
-    boot::Kernel,
+    Exit, ExitSender, IncomingConfig, Machine, SerialConfig,
+    api::{Refusal, Unsettled, VmConfig},
     record::Ledger,
+    sandbox::Allowed,
 };
 
 /// Why the process is to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// The guest ended.
-    Guest(Exit),
+    Guest {
+        /// Which machine had it, counted from 1: where a process outlives its guest, word of it can come late.
+        machine: u64,
+        /// Why.
+        exit: Exit,
+    },
     /// The guest runs there now.
     MovedTo(String),
+    /// The copy of a guest that is the target's by now was let go.
+    LetGo,
     /// A client asked for it.
     Asked,
-    /// Waiting for a guest is over: it cannot be done, in words.
-    CannotListen(String),
+    /// There is nothing that it could live for: waiting for a guest cannot be done, or its guest not be booted again.
+    CannotGoOn(String),
 }
 
 /// A migration under way, or what excludes one.
@@ -102,15 +112,27 @@ pub struct Now {
     open: Option<Arc<Open>>,
     /// The session of the last attempt to move the guest away, and how many there have been.
     last_session: u128,
-    /// What was booted.
-    payload: Payload,
+    /// What the guest is made of, from when it was created, or has arrived, until it is deleted.
+    pub config: Option<VmConfig>,
+    /// Number of the machine that is here, or was last; its reports of an end bear it.
+    machine: u64,
+}
+
+/// How long a VMM process lives, and what its clients may have made.
+#[derive(Debug, Clone)]
+pub enum Tenure {
+    /// As long as its one guest, which its command line names or waits for.
+    Guest,
+    /// Until it is told to end: its clients make guests, of these files, or of any.
+    Process(Option<Allowed>),
 }
 
 /// A VMM process's one guest, shared by all who act on it.
 pub struct Vmm {
     now: Mutex<Now>,
     endings: mpsc::UnboundedSender<Ending>,
-    /// How a guest that arrives is set up.
+    tenure: Tenure,
+    /// How a guest that arrives is set up, where none was created that says so.
     incoming: IncomingConfig,
     /// What is known of migrations, also on disk.
     ledger: Mutex<Ledger>,
@@ -124,49 +146,24 @@ impl Vmm {
     /// A process with nothing in it.
     #[must_use]
     pub fn empty(
+        tenure: Tenure,
         incoming: IncomingConfig,
         endings: mpsc::UnboundedSender<Ending>,
         ledger: Ledger,
     ) -> Arc<Self> {
-        Self::new(Guest::Empty, Payload::default(), incoming, endings, ledger)
-    }
-
-    /// A process with a guest that was booted from `config`.
-    #[must_use]
-    pub fn booted(
-        guest: Guest,
-        config: &MachineConfig,
-        endings: mpsc::UnboundedSender<Ending>,
-        ledger: Ledger,
-    ) -> Arc<Self> {
-        let kernel = match &config.kernel {
-            Kernel::Builtin(_) => "builtin:load".into(),
-            Kernel::File(path) => path.display().to_string(),
+        let now = Now {
+            guest: Guest::Empty,
+            ongoing: None,
+            report: None,
+            open: None,
+            last_session: 0,
+            config: None,
+            machine: 0,
         };
-        let payload = Payload {
-            kernel: Some(kernel),
-            cmdline: Some(config.cmdline.clone()),
-            initramfs: config.initrd.clone(),
-        };
-        let incoming = IncomingConfig {
-            serial: config.serial.clone(),
-            dirty: config.dirty,
-            devices: config.devices.clone(),
-        };
-        Self::new(guest, payload, incoming, endings, ledger)
-    }
-
-    fn new(
-        guest: Guest,
-        payload: Payload,
-        incoming: IncomingConfig,
-        endings: mpsc::UnboundedSender<Ending>,
-        ledger: Ledger,
-    ) -> Arc<Self> {
-        let now = Now { guest, ongoing: None, report: None, open: None, last_session: 0, payload };
         Arc::new(Self {
             now: Mutex::new(now),
             endings,
+            tenure,
             incoming,
             ledger: Mutex::new(ledger),
             answering: Mutex::new(None),
@@ -189,16 +186,30 @@ impl Vmm {
         let _ = self.endings.send(ending);
     }
 
-    /// Where the machine reports that the guest ended.
-    #[must_use]
-    pub fn exits(&self) -> ExitSender {
-        exits_into(self.endings.clone())
+    /// Where this machine reports that its guest ended.
+    fn exits(&self, machine: u64) -> ExitSender {
+        let endings = self.endings.clone();
+        ExitSender::new(move |exit| {
+            // Nobody to tell means that the process is ending.
+            let _ = endings.send(Ending::Guest { machine, exit });
+        })
+    }
+
+    /// This side of the guest that is here or comes: as it was created, or as the command line has it.
+    fn own_side(&self, now: &Now) -> IncomingConfig {
+        let IncomingConfig { serial, dirty, devices } = self.incoming.clone();
+        match &now.config {
+            Some(config) => {
+                IncomingConfig { serial: config.serial.clone(), dirty, devices: config.devices.clone() }
+            }
+            None => IncomingConfig { serial, dirty, devices },
+        }
     }
 
     /// Gives the terminal to the guest, where its console is there. Signals that end the process must have been
     /// caught before, or the terminal's own handlers would run beside them.
     pub fn give_terminal(&self) {
-        if self.incoming.serial != SerialConfig::Stdio {
+        if self.own_side(&self.now()).serial != SerialConfig::Stdio {
             return;
         }
         match RawTerminal::enter() {
@@ -212,17 +223,6 @@ impl Vmm {
     /// Takes the terminal back, as it was.
     pub fn take_terminal(&self) {
         drop(self.terminal.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-
-    /// Where the console goes, in the API's words.
-    fn serial(&self) -> Serial {
-        let (mode, file, socket) = match &self.incoming.serial {
-            SerialConfig::Stdio => (ConsoleMode::Tty, None, None),
-            SerialConfig::File(path) => (ConsoleMode::File, Some(path.clone()), None),
-            SerialConfig::Socket(path) => (ConsoleMode::Socket, None, Some(path.clone())),
-            SerialConfig::Null => (ConsoleMode::Null, None, None),
-        };
-        Serial { mode, file, socket }
     }
 }
 
@@ -272,13 +272,4 @@ impl Now {
             Some(ongoing) => Err(Refusal::conflict(ongoing.words())),
         }
     }
-}
-
-/// Reports guests' ends to the process.
-#[must_use]
-pub fn exits_into(endings: mpsc::UnboundedSender<Ending>) -> ExitSender {
-    ExitSender::new(move |exit| {
-        // Nobody to tell means that the process is ending.
-        let _ = endings.send(Ending::Guest(exit));
-    })
 }

@@ -1,12 +1,10 @@
-//! The life of a VMM process: boot or wait, serve the API, and end with the right status and nothing left behind.
-//!
-//! The guest runs before anything else is set up; the API, signals and migrations share one thread.
+//! The life of a VMM process: boot, wait or be told, serve the API, and end with the right status and nothing left
+//! behind. What is booted runs before anything else is set up; the API, signals and migrations share one thread.
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
-    time::Duration,
 };
 
 use godwit_migration::cancellation::Cancellation;
@@ -17,23 +15,18 @@ use tokio::{
 };
 
 use super::{
-    Ending, Guest, Ongoing, Vmm, exits_into,
+    Ending, Guest, GuestError, Tenure, Vmm,
     incoming::{self, Place},
+    life::CONSOLE_FLUSH,
     notice,
 };
 use crate::{
-    ConfigError, IncomingConfig, Machine, MachineConfig, MachineError, SerialConfig,
-    api::{self, ApiSocket, SocketError},
-    boot::Kernel,
+    ConfigError, DirtyKind, IncomingConfig, MachineError,
+    api::{self, ApiSocket, SocketError, VmConfig},
     footprint,
     record::{Ledger, LeftOpen, RecordError},
-    sandbox::{Paths, Sandbox, SandboxError},
+    sandbox::{Allowed, Mode, Paths, Sandbox, SandboxError},
 };
-
-/// How long a migration that is given up at the end of the process may take to say so to its peer.
-const LAST_WORD: Duration = Duration::from_secs(2);
-/// How long a slow reader of the console may hold the end of the process up.
-const CONSOLE_FLUSH: Duration = Duration::from_secs(2);
 
 /// Why a VMM process could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +54,14 @@ pub enum ProcessError {
     /// No such machine can be.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// No such guest can be.
+    #[error("{0}")]
+    Guest(String),
+    /// The kernel can only allow what is there.
+    #[error(
+        "{0} is not there, and cannot be allowed; allow the folder that it will be in, or make it before godwit serve starts"
+    )]
+    AllowedMissing(PathBuf),
     /// The machine could not be made or started.
     #[error("the guest could not be started")]
     Machine(#[from] MachineError),
@@ -80,7 +81,8 @@ pub enum ProcessError {
 /// # Errors
 /// Where the guest never ran.
 pub fn run(
-    config: &MachineConfig,
+    config: VmConfig,
+    dirty: DirtyKind,
     api: Option<PathBuf>,
     state_dir: Option<&Path>,
     sandbox: Sandbox,
@@ -91,18 +93,47 @@ pub fn run(
         return Err(ProcessError::LeftOpen { dir: dir.to_owned(), open });
     }
     config.devices.are_free()?;
-    let mut paths = Paths::default();
-    if let Kernel::File(kernel) = &config.kernel {
-        paths.read.push(kernel.clone());
-    }
-    paths.read.extend(config.initrd.clone());
+    let mut paths = Paths::of(&config);
     paths.folders.extend(state_dir.map(Path::to_owned));
-    paths.of_devices(&config.devices);
-    let api = confined(&sandbox, paths, &config.serial, api)?;
+    let api = confined(&sandbox, paths, api)?;
     let (endings, ended) = mpsc::unbounded_channel();
-    let (mut machine, token) = Machine::boot(config, exits_into(endings.clone()))?;
-    machine.resume(token).map_err(|(_token, error)| error)?;
-    let vmm = Vmm::booted(Guest::Running(machine), config, endings, ledger);
+    let vmm = Vmm::empty(Tenure::Guest, IncomingConfig::without_devices(dirty), endings, ledger);
+    vmm.create(config).map_err(|refusal| ProcessError::Guest(refusal.sentences.join(": ")))?;
+    vmm.boot().map_err(|error| match error {
+        GuestError::Machine { source, .. } => ProcessError::Machine(source),
+        GuestError::Config { source, .. } => ProcessError::Config(source),
+        other => ProcessError::Guest(other.to_string()),
+    })?;
+    live(&vmm, api, None, ended)
+}
+
+/// Serves the API, and lives until it is told to end: its clients make guests, of files that are `allowed`.
+///
+/// # Errors
+/// Where serving could not begin.
+pub fn serve(
+    dirty: DirtyKind,
+    api: PathBuf,
+    state_dir: Option<&Path>,
+    allowed: &Allowed,
+    sandbox: Sandbox,
+) -> Result<u8, ProcessError> {
+    if let Some(path) = allowed.missing() {
+        return Err(ProcessError::AllowedMissing(path.to_owned()));
+    }
+    let ledger = ledger(state_dir)?;
+    ledger.left_open().iter().for_each(|open| notice(format_args!("warning: {open}")));
+    let paths = Paths {
+        read: allowed.read.clone(),
+        granted: allowed.write.clone(),
+        folders: state_dir.map(Path::to_owned).into_iter().collect(),
+        ..Paths::default()
+    };
+    let api = confined(&sandbox, paths, Some(api))?;
+    let allowed = (sandbox.mode != Mode::Off).then(|| allowed.clone());
+    let (endings, ended) = mpsc::unbounded_channel();
+    let tenure = Tenure::Process(allowed);
+    let vmm = Vmm::empty(tenure, IncomingConfig::without_devices(dirty), endings, ledger);
     live(&vmm, api, None, ended)
 }
 
@@ -125,10 +156,11 @@ pub fn receive(
         paths.sockets.push(path.clone());
     }
     paths.folders.extend(state_dir.map(Path::to_owned));
+    paths.of_console(&config.serial);
     paths.of_devices(&config.devices);
-    let api = confined(&sandbox, paths, &config.serial, api)?;
+    let api = confined(&sandbox, paths, api)?;
     let (endings, ended) = mpsc::unbounded_channel();
-    let vmm = Vmm::empty(config, endings, ledger);
+    let vmm = Vmm::empty(Tenure::Guest, config, endings, ledger);
     live(&vmm, api, listen, ended)
 }
 
@@ -141,18 +173,12 @@ fn ledger(state_dir: Option<&Path>) -> Result<Ledger, RecordError> {
 fn confined(
     sandbox: &Sandbox,
     mut paths: Paths,
-    serial: &SerialConfig,
     api: Option<PathBuf>,
 ) -> Result<Option<ApiSocket>, ProcessError> {
     let socket =
         api.as_deref().map(|path| ApiSocket::bind_for(path, sandbox.uid, sandbox.gid)).transpose()?;
     paths.sockets.extend(api);
     paths.requests.extend(sandbox.api_dirs.iter().cloned());
-    match serial {
-        SerialConfig::File(path) => paths.write.push(path.clone()),
-        SerialConfig::Socket(path) => paths.sockets.push(path.clone()),
-        SerialConfig::Stdio | SerialConfig::Null => {}
-    }
     sandbox.enter(&paths)?;
     Ok(socket)
 }
@@ -207,41 +233,38 @@ fn live(
 
 /// Waits for the reason to end, says it, gives up what is under way, and tells the exit status.
 async fn end(vmm: &Vmm, mut ended: mpsc::UnboundedReceiver<Ending>, signals: &mut Signals) -> u8 {
-    let (status, why) = tokio::select! {
-        ending = ended.recv() => match ending {
-            Some(Ending::Guest(exit)) => {
-                notice(&exit);
-                (exit.code(), Cancellation::GuestEnded(exit.to_string()))
-            }
-            Some(Ending::MovedTo(address)) => {
-                notice(format_args!("the guest now runs at {address}; this process ends"));
-                (0, Cancellation::ProcessEnds("the guest has moved away".into()))
-            }
-            Some(Ending::CannotListen(why)) => {
-                notice(&why);
-                (1, Cancellation::ProcessEnds(why))
-            }
-            Some(Ending::Asked) | None => {
-                (0, Cancellation::ProcessEnds("it was asked to shut down".into()))
-            }
-        },
-        (status, signal) = signals.next() => {
-            (status, Cancellation::ProcessEnds(format!("it was ended by {signal}")))
-        }
-    };
-    let ongoing = vmm.now().ongoing.as_ref().and_then(Ongoing::handle).cloned();
-    if let Some(handle) = ongoing {
-        handle.cancel(why);
-        let gone = async {
-            while vmm.now().ongoing.is_some() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+    let (status, why) = loop {
+        let ending = tokio::select! {
+            ending = ended.recv() => ending.unwrap_or(Ending::Asked),
+            (status, signal) = signals.next() => {
+                break (status, Cancellation::ProcessEnds(format!("it was ended by {signal}")));
             }
         };
-        if tokio::time::timeout(LAST_WORD, gone).await.is_err() {
-            notice("the migration under way did not end in time; its peer will see the link close");
+        if let Some(last) = vmm.outlive(ending).await {
+            break said(last);
         }
-    }
+    };
+    vmm.give_up_migration(why).await;
     status
+}
+
+/// Says why the process ends; its exit status, and what the other side of a migration is told.
+fn said(ending: Ending) -> (u8, Cancellation) {
+    match ending {
+        Ending::Guest { exit, .. } => {
+            notice(&exit);
+            (exit.code(), Cancellation::GuestEnded(exit.to_string()))
+        }
+        Ending::MovedTo(address) => {
+            notice(format_args!("the guest now runs at {address}; this process ends"));
+            (0, Cancellation::ProcessEnds("the guest has moved away".into()))
+        }
+        Ending::CannotGoOn(why) => {
+            notice(&why);
+            (1, Cancellation::ProcessEnds(why))
+        }
+        Ending::LetGo | Ending::Asked => (0, Cancellation::ProcessEnds("it was asked to shut down".into())),
+    }
 }
 
 /// The signals that end a process.

@@ -68,9 +68,10 @@ fn begin(
             pages.pages()
         )));
     }
+    let payload = now.config.as_ref().map(|config| config.payload.clone()).unwrap_or_default();
     let about = About {
-        guest: now.payload.kernel.clone().unwrap_or_default(),
-        workload: now.payload.cmdline.clone().unwrap_or_default(),
+        guest: payload.kernel.map(|kernel| kernel.to_string()).unwrap_or_default(),
+        workload: payload.cmdline.unwrap_or_default(),
         vcpus: machine.cpus(),
         writers: machine.cpus(),
         ..About::default()

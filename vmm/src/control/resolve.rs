@@ -16,7 +16,7 @@ use godwit_transport::{
 };
 use serde_json::json;
 
-use super::{Ending, Guest, Ongoing, Vmm, notice};
+use super::{Ending, Guest, Ongoing, Tenure, Vmm, notice};
 use crate::{
     api::{Answer, Refusal, Resolve, Unsettled},
     record::Fate,
@@ -101,9 +101,12 @@ async fn at_source(vmm: &Arc<Vmm>, Resolve { keep, force }: Resolve) -> Result<A
             now.guest.depart()
         };
         vmm.ledger().remember(open.session, Fate::Moved, &open.to.to_string());
-        vmm.end(Ending::Asked);
+        vmm.end(Ending::LetGo);
         drop(departed);
-        "the copy of the guest here is let go, and this process ends"
+        match vmm.tenure {
+            Tenure::Guest => "the copy of the guest here is let go, and this process ends",
+            Tenure::Process(_) => "the copy of the guest here is let go",
+        }
     };
     Ok(done(did, &because, stays == keep))
 }

@@ -6,9 +6,11 @@ use godwit_transport::handle::Handle;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Ending, GuestError, Ongoing, Vmm, counters, incoming, outgoing, recording, resolve};
+use super::{
+    Ending, Guest, GuestError, Ongoing, Tenure, Vmm, counters, incoming, life, outgoing, recording, resolve,
+};
 use crate::MachineError;
-use crate::api::{Answer, Call, Cpus, Memory, Ping, Refusal, Service, VmConfig, VmInfo};
+use crate::api::{Answer, Call, Ping, Refusal, Service, VmInfo};
 
 impl Service for Arc<Vmm> {
     async fn call(&self, call: Call) -> Result<Answer, Refusal> {
@@ -31,11 +33,41 @@ impl Service for Arc<Vmm> {
                 self.end(Ending::Asked);
                 Ok(Answer::Done)
             }
+            Call::Create(config) => {
+                self.makes_guests()?;
+                self.create(*config)?;
+                Ok(Answer::Done)
+            }
+            Call::Boot => {
+                self.now().nothing_ongoing()?;
+                self.nothing_left_open()?;
+                Vmm::boot(self)?;
+                self.give_terminal();
+                Ok(Answer::Done)
+            }
+            Call::Reboot => {
+                self.now().nothing_ongoing()?;
+                self.reboot().inspect_err(|_| self.end_without_guest())?;
+                self.give_terminal();
+                Ok(Answer::Done)
+            }
+            Call::Delete => {
+                self.makes_guests()?;
+                self.now().nothing_ongoing()?;
+                self.delete()?;
+                Ok(Answer::Done)
+            }
             Call::EndGuest => {
-                if self.now().guest.machine().is_none() {
-                    return Err(Refusal::not_found("there is no guest here; vmm.shutdown ends the process"));
+                match self.tenure {
+                    Tenure::Guest => {
+                        self.now().guest.present("shutting down")?;
+                        self.end(Ending::Asked);
+                    }
+                    Tenure::Process(_) => {
+                        self.now().nothing_ongoing()?;
+                        self.shut_down("it was shut down by a client")?;
+                    }
                 }
-                self.end(Ending::Asked);
                 Ok(Answer::Done)
             }
             Call::PowerButton => {
@@ -65,10 +97,16 @@ impl Service for Arc<Vmm> {
             },
             Call::Counters => counters::read(self).await,
             Call::Resize(request) => {
-                let now = self.now();
-                let machine = now.guest.machine().ok_or_else(|| Refusal::not_found(now.guest.words()))?;
-                let resized = request.desired_balloon.map_or(Ok(()), |bytes| machine.resize_balloon(bytes));
-                resized.map(|()| Answer::Done).map_err(|error| Refusal::bad_request(error.to_string()))
+                let mut now = self.now();
+                let machine = now.guest.present("resizing")?;
+                let Some(bytes) = request.desired_balloon else { return Ok(Answer::Done) };
+                machine.resize_balloon(bytes).map_err(|error| Refusal::bad_request(error.to_string()))?;
+                // It keeps that size when it is booted again.
+                if let Some(balloon) = now.config.as_mut().and_then(|config| config.devices.balloon.as_mut())
+                {
+                    balloon.size = bytes;
+                }
+                Ok(Answer::Done)
             }
             Call::ResizeDisk(request) => {
                 let now = self.now();
@@ -88,36 +126,64 @@ impl Service for Arc<Vmm> {
 }
 
 impl Vmm {
+    /// Whether clients may make guests here.
+    fn makes_guests(&self) -> Result<(), Refusal> {
+        match self.tenure {
+            Tenure::Process(_) => Ok(()),
+            Tenure::Guest => Err(Refusal::wrong_state(
+                "this process lives as long as the guest of its command line, and makes no other; godwit serve is for that",
+            )),
+        }
+    }
+
+    /// Whether no guest of an earlier process may run elsewhere: what is booted may be that guest a second time.
+    fn nothing_left_open(&self) -> Result<(), Refusal> {
+        match self.ledger().left_open().first() {
+            None => Ok(()),
+            Some(open) => Err(Refusal::wrong_state(format!(
+                "booting is not possible: {open}. End this process, look there, and say which with godwit resolve --state-dir"
+            ))),
+        }
+    }
+
+    /// Ends a process that lives as long as its guest, where that has gone and cannot be booted again.
+    fn end_without_guest(&self) {
+        if let (Tenure::Guest, Guest::Ended(_)) = (&self.tenure, &self.now().guest) {
+            self.end(Ending::CannotGoOn("the guest was to be rebooted, and cannot be booted again".into()));
+        }
+    }
+
     fn info(&self) -> Result<VmInfo, Refusal> {
         let now = self.now();
-        let Some(machine) = now.guest.machine() else {
-            let words = now.guest.words().to_owned();
-            drop(now);
-            let open = self.ledger().left_open();
-            return Err(Refusal::not_found(
-                std::iter::once(words)
-                    .chain(open.iter().map(ToString::to_string))
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            ));
+        let (config, actual_bytes) = match (now.guest.machine(), &now.config) {
+            (Some(machine), _) => {
+                let given = machine.balloon_bytes().map_or(0, |(given, _)| given);
+                let config = life::described(machine, &now, self.own_side(&now));
+                (config, machine.memory_bytes().saturating_sub(given))
+            }
+            (None, Some(config)) => (config.clone(), config.memory.size),
+            (None, None) => {
+                let words = now.guest.words().to_owned();
+                drop(now);
+                let open = self.ledger().left_open();
+                return Err(Refusal::not_found(
+                    std::iter::once(words)
+                        .chain(open.iter().map(ToString::to_string))
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                ));
+            }
         };
-        let (cpus, bytes) = (machine.cpus(), machine.memory_bytes());
-        let (given, wanted) = machine.balloon_bytes().unwrap_or_default();
-        let mut devices = self.incoming.devices.clone();
-        if let Some(balloon) = &mut devices.balloon {
-            balloon.size = wanted;
-        }
+        let ended = match &now.guest {
+            Guest::Ended(why) => Some(why.clone()),
+            _ => None,
+        };
         Ok(VmInfo {
-            config: VmConfig {
-                cpus: Cpus { boot_vcpus: cpus, max_vcpus: cpus },
-                memory: Memory { size: bytes },
-                payload: now.payload.clone(),
-                serial: self.serial(),
-                devices,
-            },
+            config,
             state: now.guest.state(),
+            memory_actual_size: actual_bytes,
+            ended,
             migration: now.unsettled(),
-            memory_actual_size: bytes.saturating_sub(given),
         })
     }
 
@@ -169,7 +235,9 @@ pub(super) fn document(value: &impl Serialize) -> Result<Answer, Refusal> {
 impl From<GuestError> for Refusal {
     fn from(error: GuestError) -> Self {
         match &error {
+            GuestError::Absent { .. } => Self::not_found(error.to_string()),
             GuestError::State { .. } => Self::wrong_state(error.to_string()),
+            GuestError::Config { source, .. } => Self::wrong_state(format!("{error}: {source}")),
             GuestError::Machine { wanted, source } => Self::failed(format!("{wanted} failed"), source),
         }
     }

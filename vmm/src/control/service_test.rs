@@ -1,7 +1,7 @@
 //! What the API's calls do, to real guests on this host's KVM: two VMMs in one process, a Unix socket between them.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,25 +10,24 @@ use guest_images::Heartbeat;
 use hyper::StatusCode;
 use tokio::sync::mpsc;
 
-use super::{Ending, Guest, Vmm, exits_into};
+use super::{Ending, Tenure, Vmm};
 use crate::{
-    DeviceSet, DirtyKind, IncomingConfig, Machine, MachineConfig, SerialConfig,
+    DeviceSet, DirtyKind, IncomingConfig, SerialConfig,
     api::{
-        Answer, Call, CancelMigration, ReceiveMigration, Refusal, Security, SendMigration, Service,
-        SetBandwidth, VmState,
+        Answer, Call, CancelMigration, Cpus, Memory, Payload, ReceiveMigration, Refusal, Security,
+        SendMigration, Service, SetBandwidth, VmConfig, VmState,
     },
-    boot::Kernel,
     record::Ledger,
 };
 
 /// How long anything here may take.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A VMM under test, with the file that its guest's console goes to.
 pub(super) struct Subject {
     pub(super) vmm: Arc<Vmm>,
-    endings: mpsc::UnboundedReceiver<Ending>,
-    console: PathBuf,
+    pub(super) endings: mpsc::UnboundedReceiver<Ending>,
+    pub(super) console: PathBuf,
 }
 
 pub(super) fn file(name: &str) -> PathBuf {
@@ -38,27 +37,34 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 /// A VMM whose guest runs, writing to its memory.
-fn booted(name: &str) -> Subject {
+pub(super) fn booted(name: &str) -> Subject {
     booted_with(name, DeviceSet::default())
 }
 
 /// As [`booted`], with these devices.
 pub(super) fn booted_with(name: &str, devices: DeviceSet) -> Subject {
     let console = file(&format!("{name}-console"));
-    let config = MachineConfig {
-        kernel: Kernel::Builtin(guest_images::LOAD_ELF),
-        initrd: None,
-        cmdline: "memory=8M rate=1000 heartbeat=20".into(),
-        memory_bytes: 64 << 20,
-        cpus: 1,
-        serial: SerialConfig::File(console.clone()),
-        dirty: DirtyKind::Log,
-        devices,
-    };
     let (to, endings) = mpsc::unbounded_channel();
-    let (mut machine, token) = Machine::boot(&config, exits_into(to.clone())).unwrap();
-    machine.resume(token).map_err(|(_, error)| error).unwrap();
-    Subject { vmm: Vmm::booted(Guest::Running(machine), &config, to, Ledger::default()), endings, console }
+    let side = IncomingConfig::without_devices(DirtyKind::Log);
+    let vmm = Vmm::empty(Tenure::Guest, side, to, Ledger::default());
+    vmm.create(config(&console, devices)).unwrap();
+    vmm.boot().unwrap();
+    Subject { vmm, endings, console }
+}
+
+/// The load guest with `devices`, its console in a file.
+pub(super) fn config(console: &Path, devices: DeviceSet) -> VmConfig {
+    VmConfig {
+        cpus: Cpus::of(1),
+        memory: Memory { size: 64 << 20 },
+        payload: Payload {
+            kernel: Some("builtin:load".parse().unwrap()),
+            cmdline: Some("memory=8M rate=1000 heartbeat=20".into()),
+            initramfs: None,
+        },
+        serial: SerialConfig::File(console.to_owned()),
+        devices,
+    }
 }
 
 /// A VMM without a guest.
@@ -72,7 +78,7 @@ pub(super) fn empty_with(name: &str, devices: DeviceSet) -> Subject {
     let (to, endings) = mpsc::unbounded_channel();
     let config =
         IncomingConfig { serial: SerialConfig::File(console.clone()), dirty: DirtyKind::Ring, devices };
-    Subject { vmm: Vmm::empty(config, to, Ledger::default()), endings, console }
+    Subject { vmm: Vmm::empty(Tenure::Guest, config, to, Ledger::default()), endings, console }
 }
 
 impl Subject {
@@ -86,7 +92,7 @@ impl Subject {
     }
 
     /// The heartbeats so far.
-    fn beats(&self) -> Vec<Heartbeat> {
+    pub(super) fn beats(&self) -> Vec<Heartbeat> {
         let text = std::fs::read(&self.console).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().filter_map(Heartbeat::parse).collect()
     }
@@ -248,10 +254,11 @@ async fn an_empty_process_says_so() {
     let mut target = empty("nothing");
     assert_eq!(target.refused(Call::Info).await.0, StatusCode::NOT_FOUND);
     assert_eq!(target.refused(Call::Progress).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(target.refused(Call::EndGuest).await.0, StatusCode::NOT_FOUND);
+    for call in [Call::EndGuest, Call::Pause, Call::Resume, Call::PowerButton, Call::Boot, Call::Reboot] {
+        assert_eq!(target.refused(call).await.0, StatusCode::NOT_FOUND);
+    }
     let cap = Call::Bandwidth(SetBandwidth { bandwidth: None });
-    for call in [Call::Pause, Call::Resume, Call::Cancel(CancelMigration::default()), Call::PowerButton, cap]
-    {
+    for call in [Call::Cancel(CancelMigration::default()), cap, Call::Delete] {
         assert_eq!(target.refused(call).await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
     target.call(Call::EndProcess).await.unwrap();

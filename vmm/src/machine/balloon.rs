@@ -16,7 +16,7 @@ use godwit_migration::{
 };
 
 use super::Machine;
-use crate::{error::MachineError, memory::GuestPages};
+use crate::{config, error::MachineError, memory::GuestPages};
 
 /// A device's counters by their names.
 pub type Counters = BTreeMap<&'static str, u64>;
@@ -30,12 +30,12 @@ impl Machine {
     /// business.
     ///
     /// # Errors
-    /// [`MachineError::NoDevice`] without a balloon; [`MachineError::BalloonTooLarge`].
+    /// [`MachineError::NoDevice`] without a balloon; [`crate::ConfigError::BalloonTooLarge`].
     pub fn resize_balloon(&self, bytes: u64) -> Result<(), MachineError> {
         let Some(mut balloon) = self.balloon() else {
             return Err(MachineError::NoBalloon);
         };
-        check_size(bytes, self.memory_bytes())?;
+        config::check_balloon(bytes, self.memory_bytes())?;
         balloon.update(|balloon| balloon.set_target_bytes(bytes));
         Ok(())
     }
@@ -76,14 +76,6 @@ impl Machine {
         let balloon = Arc::clone(self.wiring.balloon.as_ref()?);
         Some(Arc::new(FreeReport::new(balloon, self.pages())))
     }
-}
-
-/// Whether a guest of `memory` bytes can be asked for so many.
-///
-/// # Errors
-/// [`MachineError::BalloonTooLarge`].
-pub(super) fn check_size(bytes: u64, memory: u64) -> Result<(), MachineError> {
-    if bytes > memory { Err(MachineError::BalloonTooLarge { bytes, memory }) } else { Ok(()) }
 }
 
 /// A balloon's report of free pages, in the engine's numbers.

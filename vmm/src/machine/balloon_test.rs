@@ -8,7 +8,7 @@ use super::{
     Machine,
     bench::{Bench, boot_devices},
 };
-use crate::{DeviceSet, error::MachineError};
+use crate::{ConfigError, DeviceSet, error::MachineError};
 
 /// Where the driver has its queue of page numbers, out of the load guest's way.
 const TABLE: u64 = 0x200_0000;
@@ -122,7 +122,7 @@ fn the_size_is_what_the_guest_can_give() {
 
     let devices = DeviceSet { balloon: Some("size=1G".parse().unwrap()), ..DeviceSet::default() };
     let refused = boot_devices("memory=8M", devices).err().unwrap();
-    assert!(matches!(refused, MachineError::BalloonTooLarge { .. }), "{refused}");
+    assert!(matches!(refused, MachineError::Config(ConfigError::BalloonTooLarge { .. })), "{refused}");
     let (none, _token) = boot_devices("memory=8M", DeviceSet::default()).unwrap();
     assert!(matches!(none.machine.resize_balloon(0), Err(MachineError::NoBalloon)));
     assert!(none.machine.free_pages().is_none() && none.machine.counters().is_empty());

@@ -101,9 +101,6 @@ impl Machine {
     /// [`MachineError`]: which option, file or capability, and what to do.
     pub fn boot(config: &MachineConfig, exits: ExitSender) -> Result<(Self, RunToken), MachineError> {
         config.check()?;
-        if let Some(balloon) = &config.devices.balloon {
-            balloon::check_size(balloon.size, config.memory_bytes)?;
-        }
         let shape = memory::shape(config.memory_bytes);
         let mut built = Built::new(&shape, config.cpus, &config.serial, config.dirty, &config.devices)?;
         let rsdp = acpi::write_tables(&built.memory, config.cpus, &built.wiring.windows)?;

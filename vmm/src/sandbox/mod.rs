@@ -4,6 +4,9 @@
 //! makes another, so that every thread begins confined. Neighbours: `role` is the table of calls, `paths` that of
 //! files; the threads of vCPUs, events and lanes narrow themselves by [`enter_or_panic`].
 
+mod allowed;
+#[cfg(test)]
+mod allowed_test;
 mod paths;
 mod role;
 #[cfg(test)]
@@ -21,6 +24,7 @@ use std::{
 
 use landlock::RulesetStatus;
 
+pub use allowed::Allowed;
 pub use paths::Paths;
 pub use role::{ROLES, Role};
 pub(crate) use seccomp::enter_or_panic;

@@ -12,7 +12,7 @@ use landlock::{
     RulesetError, RulesetStatus, path_beneath_rules,
 };
 
-use crate::DeviceSet;
+use crate::{DeviceSet, SerialConfig, api::VmConfig, boot::Kernel};
 
 /// The newest kernel interface that the rules were written for; an older kernel enforces what it knows.
 const INTERFACE: ABI = ABI::V3;
@@ -47,9 +47,33 @@ pub struct Paths {
     pub requests: Vec<PathBuf>,
     /// Folders whose files are made, written, renamed and removed.
     pub folders: Vec<PathBuf>,
+    /// Files, and folders whose files and sockets, that requests of the API may have read, written and made.
+    pub granted: Vec<PathBuf>,
 }
 
 impl Paths {
+    /// What a machine made of `config` opens.
+    #[must_use]
+    pub fn of(config: &VmConfig) -> Self {
+        let mut paths = Self::default();
+        if let Some(Kernel::File(kernel)) = &config.payload.kernel {
+            paths.read.push(kernel.clone());
+        }
+        paths.read.extend(config.payload.initramfs.clone());
+        paths.of_console(&config.serial);
+        paths.of_devices(&config.devices);
+        paths
+    }
+
+    /// Adds what a console opens.
+    pub fn of_console(&mut self, serial: &SerialConfig) {
+        match serial {
+            SerialConfig::File(path) => self.write.push(path.clone()),
+            SerialConfig::Socket(path) => self.sockets.push(path.clone()),
+            SerialConfig::Stdio | SerialConfig::Null => {}
+        }
+    }
+
     /// Adds what `devices` open, now or when a guest arrives.
     pub fn of_devices(&mut self, devices: &DeviceSet) {
         for disk in &devices.disks {
@@ -81,6 +105,7 @@ pub(super) fn confine(paths: &Paths) -> Result<RulesetStatus, RulesetError> {
         .add_rules(path_beneath_rules(&paths.write, write))?
         .add_rules(path_beneath_rules(&paths.requests, read | make_sockets))?
         .add_rules(path_beneath_rules(&paths.folders, keep))?
+        .add_rules(path_beneath_rules(&paths.granted, write | make_sockets | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(paths.sockets.iter().map(|p| folder_of(p)), make_sockets))?;
     // A file that is not there yet is made in its folder, and only such a folder may have files made in it.
     for missing in paths.write.iter().filter(|path| !path.exists()) {
