@@ -5,6 +5,8 @@ mod bandwidth;
 mod common;
 #[path = "migrate/free.rs"]
 mod free;
+#[path = "migrate/parting.rs"]
+mod parting;
 #[path = "migrate/stalls.rs"]
 mod stalls;
 
