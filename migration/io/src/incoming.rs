@@ -63,7 +63,9 @@ pub async fn receive(
                 }
             },
         };
+        handle.receives(true);
         let received = take(caller, &mut reception, host, handle, &mut next).await;
+        handle.receives(false);
         handle.stands(None);
         match received {
             Ok(Some(received)) => return Ok(received),

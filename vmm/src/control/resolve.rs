@@ -56,7 +56,7 @@ impl Drop for Asking {
 
 pub(super) async fn resolve(vmm: &Arc<Vmm>, request: Resolve) -> Result<Answer, Refusal> {
     let arriving = match &vmm.now().ongoing {
-        Some(Ongoing::Incoming(handle)) => Some(handle.clone()),
+        Some(Ongoing::Incoming(handle, _)) => Some(handle.clone()),
         _ => None,
     };
     match arriving {
