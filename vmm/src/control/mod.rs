@@ -9,6 +9,8 @@ mod balloon_test;
 mod counters;
 #[cfg(test)]
 mod disk_test;
+#[cfg(test)]
+mod fuzz_test;
 mod guest;
 #[cfg(test)]
 mod guest_test;

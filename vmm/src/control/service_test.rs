@@ -62,7 +62,7 @@ pub(super) fn booted_with(name: &str, devices: DeviceSet) -> Subject {
 }
 
 /// A VMM without a guest.
-fn empty(name: &str) -> Subject {
+pub(super) fn empty(name: &str) -> Subject {
     empty_with(name, DeviceSet::default())
 }
 
