@@ -16,8 +16,8 @@ use socket2::{SockRef, Socket, Type};
 
 use super::*;
 
-/// The next word of a source on a control link.
-pub(crate) fn hear(control: &mut TcpStream) -> SourceMessage {
+/// The next word on a control link.
+pub(crate) fn hear<M: serde::de::DeserializeOwned>(control: &mut TcpStream) -> M {
     let mut header = [0; MESSAGE_HEADER_BYTES];
     control.read_exact(&mut header).unwrap();
     let header = MessageHeader::decode(header).unwrap();

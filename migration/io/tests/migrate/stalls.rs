@@ -193,7 +193,7 @@ fn a_source_says_nothing_more_after_go() {
         let drain = std::thread::spawn(move || std::io::copy(&mut lane, &mut std::io::sink()));
         while !matches!(hear(&mut control), SourceMessage::State(_)) {}
         say(&mut control, &TargetMessage::Ready);
-        while hear(&mut control) != SourceMessage::Go {}
+        while hear::<SourceMessage>(&mut control) != SourceMessage::Go {}
         // Long enough for two beats. What is not read here when the link goes would take the last word with it.
         control.set_read_timeout(Some(BEAT_EVERY * 5 / 2)).unwrap();
         let more = control.read(&mut [0]).map_err(|error| error.kind());
