@@ -112,9 +112,8 @@ async fn at_source(vmm: &Arc<Vmm>, Resolve { keep, force }: Resolve) -> Result<A
 /// asked, what the person wanted.
 pub(super) fn verdict(answer: Result<Told, String>, keep: bool) -> (bool, String) {
     match answer {
-        Ok(told @ Told::Runs) => (false, told.words()),
-        Ok(told @ Told::Never(_)) => (true, told.words()),
-        Ok(told) => (keep, format!("{}, and so was decided here", told.words())),
+        Ok(told @ (Told::Runs | Told::Never(_))) => (told.guest_stays(keep), told.words()),
+        Ok(told) => (told.guest_stays(keep), format!("{}, and so was decided here", told.words())),
         Err(why) => (keep, format!("{why}, and so was decided here")),
     }
 }
