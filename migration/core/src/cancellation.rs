@@ -27,6 +27,12 @@ impl Cancellation {
             Self::GuestEnded(_) => Class::Guest,
         }
     }
+
+    /// Whether nothing comes after it here: who waits for guests, one after the other, waits no longer.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::GuestEnded(_) | Self::ProcessEnds(_))
+    }
 }
 
 impl fmt::Display for Cancellation {

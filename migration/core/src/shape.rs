@@ -1,5 +1,6 @@
 //! The shape of a machine: all that a target must be able to offer before a page is sent to it.
 
+use godwit_state::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
@@ -77,7 +78,7 @@ pub struct CpuShape {
 /// A device of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceShape {
-    /// Its name: `com1`, `rng0`.
+    /// Its name: `com1`, `rng0`. As its kind at most [`MAX_NAME_BYTES`] long and without control characters.
     pub instance: String,
     /// Its kind: the kind of its saved state.
     pub kind: String,
@@ -129,7 +130,25 @@ impl MachineShape {
         match limits.iter().find(|(_, n, max)| n > max) {
             Some((what, n, max)) => Err(format!("{n} {what}; at most {max} are possible")),
             None if self.cpus.count == 0 => Err("no vCPU".into()),
-            None => Ok(()),
+            None => self.check_names(),
         }
+    }
+
+    /// Names are said to people, at either side.
+    fn check_names(&self) -> Result<(), String> {
+        let names = self.devices.iter().flat_map(|device| [&device.instance, &device.kind]);
+        for (at, name) in names.enumerate() {
+            let device = at / 2;
+            if name.len() > MAX_NAME_BYTES {
+                let bytes = name.len();
+                return Err(format!(
+                    "device {device} has a name of {bytes} bytes; at most {MAX_NAME_BYTES} are possible"
+                ));
+            }
+            if name.chars().any(char::is_control) {
+                return Err(format!("device {device} has a name with control characters"));
+            }
+        }
+        Ok(())
     }
 }

@@ -61,7 +61,9 @@ pub async fn check(
             heard(&mut socket).await
         });
         match answer.await.map_err(lost("hello"))? {
-            TargetMessage::Hello(reply) if (PROTOCOL.0..=PROTOCOL.1).contains(&reply.version) => {}
+            TargetMessage::Hello(reply) => {
+                reply.check().map_err(|error| failed("hello", Class::Protocol, error.to_string()))?;
+            }
             TargetMessage::Refused(reasons) => return Ok(refused(&reasons)),
             other => return Err(failed("hello", Class::Protocol, unexpected(&other))),
         }

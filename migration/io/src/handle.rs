@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -20,7 +20,7 @@ pub struct Handle(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     cancel: Notify,
-    /// Why, as it was said first.
+    /// Why, as it was said first; but what is final counts more.
     why: Mutex<Option<Cancellation>>,
     pace: Arc<Pace>,
     cap_changed: Notify,
@@ -30,6 +30,8 @@ struct Inner {
     /// What the engine said last, and when.
     progress: Mutex<Option<(Progress, Instant)>>,
     round_began: Mutex<Option<Instant>>,
+    /// Of a target: whether a source is here.
+    receiving: AtomicBool,
     /// Of a target: whether the guest is ready, and whether its source is out of reach.
     ready: Mutex<Option<bool>>,
     /// What a person has decided of it.
@@ -40,8 +42,28 @@ struct Inner {
 impl Handle {
     /// Asks for the end. Heard until the guest is handed over; then it is too late, and nothing happens.
     pub fn cancel(&self, why: Cancellation) {
-        self.0.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        let mut said = self.0.why.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none() || why.is_final() {
+            *said = Some(why);
+        }
+        drop(said);
         self.0.cancel.notify_one();
+    }
+
+    /// Whether it was cancelled for good: who waits for guests, one after the other, waits no longer.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.why.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Cancellation::is_final)
+    }
+
+    /// At a target: whether a source is here, so that there is something to cancel but the wait.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        self.0.receiving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn receives(&self, receiving: bool) {
+        self.0.receiving.store(receiving, Ordering::Relaxed);
     }
 
     /// Caps all lanes together at so many bytes per second, from now on; `None` lets them go. Of a source only.

@@ -63,7 +63,9 @@ pub async fn receive(
                 }
             },
         };
+        handle.receives(true);
         let received = take(caller, &mut reception, host, handle, &mut next).await;
+        handle.receives(false);
         handle.stands(None);
         match received {
             Ok(Some(received)) => return Ok(received),
@@ -84,12 +86,12 @@ pub async fn answer(
 ) -> Result<Infallible, MigrationError> {
     let mut reception = Reception { listener, greetings: JoinSet::new() };
     loop {
-        let Caller { mut socket, from, message } = reception.caller().await?;
+        let Caller { socket, from, message } = reception.caller().await?;
         match message {
             SourceMessage::Ask(session) => reply(socket, &from, answers(session)).await,
             _ => {
                 tracing::warn!(%from, "a source was turned away: a guest is here already");
-                say_refused(&mut socket, "a guest is at this target already").await;
+                turn_down(socket, "a guest is at this target already").await;
             }
         }
     }
@@ -195,7 +197,7 @@ impl Reception<'_> {
     /// The next source. Who asks about a session that is over is answered meanwhile.
     async fn source(&mut self, host: &dyn TargetHost) -> Result<Caller, MigrationError> {
         loop {
-            let mut caller = self.caller().await?;
+            let caller = self.caller().await?;
             let from = &caller.from;
             match &caller.message {
                 SourceMessage::Hello(hello) => match host.answer(hello.session) {
@@ -203,7 +205,7 @@ impl Reception<'_> {
                     known => {
                         tracing::warn!(%from, ?known, "a source of an earlier migration was turned away");
                         let why = format!("this migration has been here before: {}", known.words());
-                        say_refused(&mut caller.socket, &why).await;
+                        turn_down(caller.socket, &why).await;
                     }
                 },
                 &SourceMessage::Ask(session) => reply(caller.socket, from, host.answer(session)).await,
@@ -257,6 +259,12 @@ async fn turn_away(unadmitted: Unadmitted) -> String {
     };
     raw.part().await;
     reason
+}
+
+/// Says no to who has been let in, in a way that it can read.
+async fn turn_down(mut socket: Socket, why: &str) {
+    say_refused(&mut socket, why).await;
+    tokio::spawn(socket.part());
 }
 
 /// Says no to somebody; whether it hears why is its own affair.
@@ -317,6 +325,7 @@ impl Driver<'_, '_> {
                     _ => {}
                 }
                 if let Some(event) = self.perform(action).await {
+                    let event = with_reason(event, &mut inbox).await;
                     self.target.handle(self.origin.elapsed(), event);
                 }
             }
@@ -354,8 +363,7 @@ impl Driver<'_, '_> {
                 Word::Control(Err(LinkError::Lost(error))) => {
                     Some(Event::LinkLost(format!("the control link was lost: {error}")))
                 }
-                Word::Lane(lost @ Event::LinkLost(_)) => Some(reason_of(inbox, lost).await),
-                Word::Lane(event) => Some(event),
+                Word::Lane(event) => Some(with_reason(event, inbox).await),
             },
             caller = self.reception.caller() => match caller {
                 Ok(caller) => self.called(caller).await,
@@ -365,7 +373,10 @@ impl Driver<'_, '_> {
             () = tokio::time::sleep_until(beat) => {
                 let (now, bytes) = (self.origin.elapsed(), self.lanes.bytes());
                 let beat = self.control.beat(&TargetMessage::Beat, now, bytes, "source").await;
-                beat.err().map(Event::LinkLost)
+                match beat {
+                    Ok(()) => None,
+                    Err(lost) => Some(with_reason(Event::LinkLost(lost), inbox).await),
+                }
             }
             runs = self.handle.decision() => runs.map(Event::Decided),
             () = tick => Some(Event::Tick),
@@ -374,14 +385,13 @@ impl Driver<'_, '_> {
 
     /// Somebody else has connected: a lane that is awaited, or a stranger.
     async fn called(&mut self, caller: Caller) -> Option<Event> {
-        let Caller { mut socket, from, message } = caller;
+        let Caller { socket, from, message } = caller;
         match message {
             SourceMessage::Lane(hello) => match self.stranger(&socket, &hello) {
                 None => self.lane(socket, &hello),
                 Some(why) => {
                     tracing::warn!(%from, lane = hello.lane, "a lane was turned away: {why}");
-                    say_refused(&mut socket, &format!("the lane was turned away: {why}")).await;
-                    tokio::spawn(socket.part());
+                    turn_down(socket, &format!("the lane was turned away: {why}")).await;
                     None
                 }
             },
@@ -398,7 +408,7 @@ impl Driver<'_, '_> {
             }
             SourceMessage::Hello(_) => {
                 tracing::warn!(%from, "a second source was turned away: a migration is under way");
-                say_refused(&mut socket, "another migration to this target is under way").await;
+                turn_down(socket, "another migration to this target is under way").await;
                 None
             }
             other => {
@@ -480,18 +490,20 @@ impl Driver<'_, '_> {
     }
 }
 
-/// A source that gives up says why on the control link and then closes its lanes; the lanes may be heard first.
-async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: Event) -> Event {
-    let reason = async {
+/// A source that gives up says why on the control link and then closes everything: that the way to it is lost may be
+/// found first, by a lane or by what could not be said. What it said last counts, `Go` too.
+async fn with_reason(event: Event, inbox: &mut UnboundedReceiver<Word>) -> Event {
+    let Event::LinkLost(_) = event else { return event };
+    let last = async {
         loop {
             match inbox.recv().await {
-                Some(Word::Control(Ok(abort @ SourceMessage::Abort(_)))) => {
-                    return Some(Event::Message(abort));
+                Some(Word::Control(Ok(last @ (SourceMessage::Abort(_) | SourceMessage::Go)))) => {
+                    return Some(Event::Message(last));
                 }
                 Some(Word::Control(Err(_))) | None => return None,
                 Some(_) => {}
             }
         }
     };
-    tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(lost)
+    tokio::time::timeout(REASON_TIMEOUT, last).await.ok().flatten().unwrap_or(event)
 }

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::socket::{PARTING, PARTING_BYTES, Socket};
+use crate::socket::{PARTING, Socket};
 
 /// How long a peer may take nothing of a control message: it does nothing but read them.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,7 +82,8 @@ impl Control {
     }
 
     /// Ends the link in a way that lets the peer read what it was told last: nothing more is said here, and what it still
-    /// says is read for a while, and forgotten. With words unread in it, a link that is let go takes back what was said.
+    /// says is read for at most [`PARTING`], and forgotten. With words unread in it, a link that is let go takes back what
+    /// was said. Only after who takes the words in has gone, since they would pile up there.
     pub(crate) async fn part(mut self) {
         let leave = async {
             self.write.shutdown().await?;
@@ -148,8 +149,9 @@ async fn listen<M: DeserializeOwned, W: From<Result<M, LinkError>>>(
         }
         start = Ok(());
     }
-    // Nobody listens any more; what comes is taken from the link all the same, as long as it is there.
-    let _ = tokio::io::copy(&mut from.take(PARTING_BYTES), &mut tokio::io::sink()).await;
+    // Nobody listens any more; what comes is taken from the link all the same, as long as it is there: whoever lets it go
+    // says how long that is.
+    let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
 }
 
 /// Writes one message, in one write.

@@ -11,7 +11,7 @@ use godwit_migration::{
     limits::FREE_PAGES_WAIT,
     page::PageSet,
     preset::Scheme,
-    report::Report,
+    report::{Outcome, Report},
     slow::Throttle,
     source::{Action, Event, OnTimeout, Source, SourceConfig},
     wire::{LaneHello, SourceMessage, TargetMessage},
@@ -107,6 +107,9 @@ pub async fn migrate(options: &Options, host: &mut dyn SourceHost, handle: &Hand
         asking: false,
     };
     let mut report = driver.run(inbox).await;
+    if let Some(control) = driver.control.take().filter(|_| report.outcome != Outcome::Completed) {
+        control.part().await;
+    }
     report.cpu_s.source = cpu_time().saturating_sub(cpu_before).as_secs_f64();
     report
 }
@@ -168,6 +171,7 @@ impl Driver<'_> {
                     return *report;
                 }
                 if let Some(event) = self.perform_in_time(action).await {
+                    let event = self.with_reason(event, &mut inbox).await;
                     self.source.handle(self.now(), event);
                 }
             }
@@ -198,7 +202,10 @@ impl Driver<'_> {
             biased;
             word = inbox.recv() => word,
             why = self.handle.cancelled() => return Some(Event::Cancel(why)),
-            () = until(beat) => return self.beat().await,
+            () = until(beat) => match self.beat().await {
+                Some(lost) => return Some(self.with_reason(lost, inbox).await),
+                None => return None,
+            },
             cap = self.handle.bandwidth_changed() => return Some(Event::BandwidthCap(cap)),
             () = tick => return Some(Event::Tick),
         };
@@ -215,8 +222,19 @@ impl Driver<'_> {
             }
             Word::Lane(_) if self.asking => None,
             Word::Lane(LaneWord::Sent(totals)) => self.lanes.as_mut()?.sent(&totals).map(Event::RoundSent),
-            Word::Lane(LaneWord::Lost(reason)) => Some(reason_of(inbox, reason).await),
+            Word::Lane(LaneWord::Lost(reason)) => {
+                Some(self.with_reason(Event::LinkLost(reason), inbox).await)
+            }
             Word::Lane(LaneWord::Failed(error)) => Some(Event::HostFailed(error)),
+        }
+    }
+
+    /// A target that gives up says why on the control link and then closes everything: that the way to it is lost may be
+    /// found first, by a lane or by what could not be said.
+    async fn with_reason(&self, event: Event, inbox: &mut UnboundedReceiver<Word>) -> Event {
+        match event {
+            Event::LinkLost(_) if self.control.is_some() => reason_of(inbox, event).await,
+            event => event,
         }
     }
 
@@ -417,8 +435,8 @@ fn or_failed<T>(result: Result<T, HostError>, event: impl FnOnce(T) -> Event) ->
     result.map_or_else(Event::HostFailed, event)
 }
 
-/// A target that gives up says why on the control link and then closes its lanes; the lanes may be heard first.
-async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: String) -> Event {
+/// Why the target gave up, where it says so soon; else that it is `lost`.
+async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: Event) -> Event {
     let reason = async {
         loop {
             match inbox.recv().await {
@@ -430,5 +448,5 @@ async fn reason_of(inbox: &mut UnboundedReceiver<Word>, lost: String) -> Event {
             }
         }
     };
-    tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(Event::LinkLost(lost))
+    tokio::time::timeout(REASON_TIMEOUT, reason).await.ok().flatten().unwrap_or(lost)
 }

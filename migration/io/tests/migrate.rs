@@ -5,8 +5,12 @@ mod bandwidth;
 mod common;
 #[path = "migrate/free.rs"]
 mod free;
+#[path = "migrate/parting.rs"]
+mod parting;
 #[path = "migrate/stalls.rs"]
 mod stalls;
+#[path = "migrate/versions.rs"]
+mod versions;
 
 use std::{sync::atomic::Ordering, thread::JoinHandle, time::Duration};
 
@@ -283,18 +287,6 @@ fn a_peer_that_accepts_and_says_nothing_times_out() {
     thread.join().unwrap();
 }
 
-#[test]
-fn a_target_of_another_version_says_so() {
-    let (to, thread) = stranger(|mut stream| async move {
-        let reply =
-            TargetMessage::Hello(HelloReply { version: 9, capabilities: 0, software: "godwit 9".into() });
-        stream.write_all(&[MAGIC.as_slice(), &encode_message(&reply)].concat()).await.unwrap();
-        let _ = stream.read_to_end(&mut vec![]).await;
-    });
-    fails_with(&to, Class::Protocol, "protocol version 9");
-    thread.join().unwrap();
-}
-
 /// Says `messages` to a target after the magic, and gives its answers and its verdict.
 fn say_to_target(bytes: &[u8]) -> (Vec<u8>, Result<Received, MigrationError>) {
     let (to, thread) = target(Place::default(), Handle::default());
@@ -307,16 +299,6 @@ fn say_to_target(bytes: &[u8]) -> (Vec<u8>, Result<Received, MigrationError>) {
         answer
     });
     (answer, thread.join().unwrap().0)
-}
-
-#[test]
-fn a_source_of_another_version_is_refused_in_words() {
-    let hello =
-        Hello { oldest: 7, newest: 8, capabilities: 0, session: 1, replaces: 0, software: "godwit 7".into() };
-    let (answer, verdict) =
-        say_to_target(&[MAGIC.as_slice(), &encode_message(&SourceMessage::Hello(hello))].concat());
-    assert!(String::from_utf8_lossy(&answer).contains("(godwit 7) speaks protocol versions 7 to 8"));
-    assert_eq!(verdict.unwrap_err().class, Class::Incompatible);
 }
 
 #[test]

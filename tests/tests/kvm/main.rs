@@ -3,6 +3,7 @@
 
 mod api;
 mod boot;
+mod escalation;
 mod failures;
 mod life;
 mod moves;

@@ -167,6 +167,24 @@ fn at_a_target_that_waits_a_person_decides_for_good() {
 }
 
 #[test]
+fn a_cancellation_at_a_target_that_waits_ends_the_reception_and_not_the_answers() {
+    let _turn = alone();
+    let site = Site::open();
+    let mut cut = cut(&site, false, true);
+    unknown(&mut cut);
+    let cancelled = cut.target.ask(&["cancel"]);
+    assert_eq!(cancelled.status, 0, "{}", cancelled.err);
+    cut.target.program.err.wait_for("no guest arrived: cancelled on request", PROMPT);
+    has(cut.target.ask(&["cancel"]).sentence(), &["no migration is under way", "godwit shutdown"]);
+    cut.relay.open();
+    let resolved = cut.source.ask(&["resolve", "--discard"]);
+    has(&resolved.out, &["the guest goes on here", "never will"]);
+    cut.source.wait_more_beats(3);
+    let _report = cut.source.migrate(&cut.target.address(), &[]).completed();
+    cut.target.wait_beats(3);
+}
+
+#[test]
 fn a_person_who_looked_decides_at_the_source_where_nobody_can_be_asked() {
     let _turn = alone();
     for (keep, status) in [(true, None), (false, Some(0))] {

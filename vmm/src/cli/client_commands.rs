@@ -15,7 +15,7 @@ use crate::api::{Client, SetBandwidth, VmInfo};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  godwit cancel --api /tmp/a.sock")]
 pub struct Cancel {
-    /// The API socket of the source
+    /// The API socket of the source, or of the target
     #[arg(long, value_name = "PATH")]
     api: PathBuf,
 }

@@ -62,11 +62,12 @@ enum Failure {
 }
 
 /// How often a guest is waited for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// One source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// One source, or until somebody cancels.
     Once,
-    /// Until a guest has arrived, or somebody cancels.
+    /// Until a guest has arrived, or the process ends: sources that lost their link come back here to ask, so that who
+    /// cancels ends one reception, and not the wait.
     UntilArrived,
 }
 
@@ -119,11 +120,11 @@ fn begin(
     let mut now = vmm.now();
     now.nothing_ongoing()?;
     let handle = Handle::default();
-    now.ongoing = Some(Ongoing::Incoming(handle.clone()));
+    now.ongoing = Some(Ongoing::Incoming(handle.clone(), patience));
     let (outcome_to, outcome) = oneshot::channel();
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
-    let host = Arriving { vmm: Arc::clone(vmm), session: 0, since: None };
+    let host = Arriving::at(vmm);
     let waiting = move || {
         let vmm = Arc::clone(&host.vmm);
         let _driving = Driving(Arc::clone(&vmm));
@@ -231,7 +232,7 @@ async fn until_received(
                 if !cancelled || host.since.take().is_some() {
                     notice(format_args!("no guest arrived: {error}"));
                 }
-                if cancelled || patience == Patience::Once {
+                if patience == Patience::Once || handle.is_over() {
                     return Err(Failure::Migration(error));
                 }
                 tokio::time::sleep(RETRY).await;
@@ -241,7 +242,7 @@ async fn until_received(
 }
 
 /// The guest, as the engine sees it at the target.
-struct Arriving {
+pub(super) struct Arriving {
     vmm: Arc<Vmm>,
     /// The migration that was begun last.
     session: u128,
@@ -250,6 +251,11 @@ struct Arriving {
 }
 
 impl Arriving {
+    /// Where nobody has come yet.
+    pub(super) fn at(vmm: &Arc<Vmm>) -> Self {
+        Self { vmm: Arc::clone(vmm), session: 0, since: None }
+    }
+
     /// What is said when the guest runs.
     fn arrival(&self, received: &Received) -> String {
         let took = self.since.map_or(0.0, |since| since.elapsed().as_secs_f64());

@@ -9,6 +9,8 @@ mod balloon_test;
 mod counters;
 #[cfg(test)]
 mod disk_test;
+#[cfg(test)]
+mod fuzz_test;
 mod guest;
 #[cfg(test)]
 mod guest_test;
@@ -34,7 +36,7 @@ use godwit_transport::handle::Handle;
 use tokio::sync::mpsc;
 
 pub use guest::{Guest, GuestError};
-pub use incoming::Place;
+pub use incoming::{Patience, Place};
 pub(crate) use notice::notice;
 pub use outgoing::{DEFAULT_DOWNTIME, DEFAULT_TIMEOUT, MOST_DEFAULT_LANES, default_lanes};
 use resolve::Open;
@@ -73,7 +75,7 @@ pub enum Ongoing {
     /// The guest is leaving.
     Outgoing(Handle),
     /// A guest is awaited or arriving.
-    Incoming(Handle),
+    Incoming(Handle, Patience),
     /// No migration: the guest's dirty pages are being recorded, with the tracking that a migration would need.
     Recording,
     /// No migration: the target of one is being asked what became of the guest.
@@ -85,7 +87,7 @@ impl Ongoing {
     #[must_use]
     pub fn handle(&self) -> Option<&Handle> {
         match self {
-            Self::Outgoing(handle) | Self::Incoming(handle) => Some(handle),
+            Self::Outgoing(handle) | Self::Incoming(handle, _) => Some(handle),
             Self::Recording | Self::Resolving => None,
         }
     }
@@ -93,7 +95,8 @@ impl Ongoing {
     fn words(&self) -> &'static str {
         match self {
             Self::Outgoing(_) => "the guest is being moved away; cancel that first, or wait for its end",
-            Self::Incoming(_) => "a guest is awaited here; cancel that first",
+            Self::Incoming(_, Patience::Once) => "a guest is awaited here; cancel that first",
+            Self::Incoming(_, Patience::UntilArrived) => "a guest is awaited here until one has arrived",
             Self::Resolving => "what became of the guest is being asked; wait for the end of that",
             Self::Recording => "the guest's dirty pages are being recorded; wait for the end of that",
         }
@@ -253,7 +256,7 @@ impl Now {
     fn unsettled(&self) -> Option<Unsettled> {
         match (&self.open, &self.ongoing) {
             (Some(open), _) => Some(open.unsettled()),
-            (None, Some(Ongoing::Incoming(handle))) if handle.ready_and_alone() == Some(true) => Some(Unsettled {
+            (None, Some(Ongoing::Incoming(handle, _))) if handle.ready_and_alone() == Some(true) => Some(Unsettled {
                 outcome: "waiting".into(),
                 session: String::new(),
                 peer: "the source".into(),

@@ -56,7 +56,7 @@ impl Drop for Asking {
 
 pub(super) async fn resolve(vmm: &Arc<Vmm>, request: Resolve) -> Result<Answer, Refusal> {
     let arriving = match &vmm.now().ongoing {
-        Some(Ongoing::Incoming(handle)) => Some(handle.clone()),
+        Some(Ongoing::Incoming(handle, _)) => Some(handle.clone()),
         _ => None,
     };
     match arriving {
@@ -115,9 +115,8 @@ async fn at_source(vmm: &Arc<Vmm>, Resolve { keep, force }: Resolve) -> Result<A
 /// asked, what the person wanted.
 pub(super) fn verdict(answer: Result<Told, String>, keep: bool) -> (bool, String) {
     match answer {
-        Ok(told @ Told::Runs) => (false, told.words()),
-        Ok(told @ Told::Never(_)) => (true, told.words()),
-        Ok(told) => (keep, format!("{}, and so was decided here", told.words())),
+        Ok(told @ (Told::Runs | Told::Never(_))) => (told.guest_stays(keep), told.words()),
+        Ok(told) => (told.guest_stays(keep), format!("{}, and so was decided here", told.words())),
         Err(why) => (keep, format!("{why}, and so was decided here")),
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Ending, Guest, GuestError, Ongoing, Tenure, Vmm, counters, incoming, life, outgoing, recording, resolve,
+    Ending, Guest, GuestError, Ongoing, Patience, Tenure, Vmm, counters, incoming, life, outgoing, recording,
+    resolve,
 };
 use crate::MachineError;
 use crate::api::{Answer, Call, Ping, Refusal, Service, VmInfo};
@@ -76,19 +77,30 @@ impl Service for Arc<Vmm> {
             }
             Call::Send(request) => outgoing::send(self, *request).await,
             Call::Receive(request) => incoming::receive_once(self, &request).await,
-            Call::Cancel(request) => match self.now().ongoing.as_ref().and_then(Ongoing::handle) {
-                Some(migration) => {
-                    migration.cancel(request.why());
-                    Ok(Answer::Done)
+            Call::Cancel(request) => {
+                let now = self.now();
+                match &now.ongoing {
+                    Some(Ongoing::Incoming(wait, Patience::UntilArrived)) if !wait.is_receiving() => {
+                        Err(Refusal::wrong_state(
+                            "no migration is under way: this process waits for a guest, and answers sources of earlier \
+                             migrations; godwit shutdown (vmm.shutdown) ends it",
+                        ))
+                    }
+                    Some(Ongoing::Outgoing(migration) | Ongoing::Incoming(migration, _)) => {
+                        migration.cancel(request.why());
+                        Ok(Answer::Done)
+                    }
+                    Some(Ongoing::Recording | Ongoing::Resolving) | None => {
+                        Err(Refusal::wrong_state("no migration is under way"))
+                    }
                 }
-                None => Err(Refusal::wrong_state("no migration is under way")),
-            },
+            }
             Call::Bandwidth(request) => match &self.now().ongoing {
                 Some(Ongoing::Outgoing(handle)) => {
                     handle.set_bandwidth(request.bandwidth);
                     Ok(Answer::Done)
                 }
-                Some(Ongoing::Incoming(_)) => Err(Refusal::wrong_state(
+                Some(Ongoing::Incoming(..)) => Err(Refusal::wrong_state(
                     "the guest arrives here; its source is who can cap the bandwidth",
                 )),
                 Some(Ongoing::Recording | Ongoing::Resolving) | None => {
@@ -211,7 +223,7 @@ impl Vmm {
 fn state_of(ongoing: &Ongoing) -> &'static str {
     match ongoing {
         Ongoing::Outgoing(_) => "sending",
-        Ongoing::Incoming(_) => "receiving",
+        Ongoing::Incoming(..) => "receiving",
         Ongoing::Recording => "recording",
         Ongoing::Resolving => "resolving",
     }

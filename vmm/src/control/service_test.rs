@@ -68,7 +68,7 @@ pub(super) fn config(console: &Path, devices: DeviceSet) -> VmConfig {
 }
 
 /// A VMM without a guest.
-fn empty(name: &str) -> Subject {
+pub(super) fn empty(name: &str) -> Subject {
     empty_with(name, DeviceSet::default())
 }
 

@@ -177,10 +177,8 @@ impl Phase {
                 )
             }
             (Self::Hello(hello), TargetMessage::Hello(reply)) => {
-                if !(PROTOCOL.0..=PROTOCOL.1).contains(&reply.version) {
-                    let text =
-                        format!("the target chose protocol version {}, which was not offered", reply.version);
-                    return Self::Hello(hello).fail(context, Class::Protocol, &text);
+                if let Err(error) = reply.check() {
+                    return Self::Hello(hello).fail(context, Class::Protocol, &error.0);
                 }
                 context.measured_round_trip(now.saturating_sub(hello.at));
                 let prepare = Prepare { shape: context.config.shape.clone(), lanes: context.config.lanes };

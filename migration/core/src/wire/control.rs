@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::ProtocolError,
-    limits::{MAX_MESSAGE_BYTES, MAX_TEXT_BYTES},
+    limits::{MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, PROTOCOL},
     shape::MachineShape,
 };
 
@@ -43,6 +43,20 @@ pub struct HelloReply {
     pub capabilities: u64,
     /// Name and version of the software, for messages to people.
     pub software: String,
+}
+
+impl HelloReply {
+    /// Whether the version is one that this build has offered.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&self) -> Result<(), ProtocolError> {
+        if (PROTOCOL.0..=PROTOCOL.1).contains(&self.version) {
+            return Ok(());
+        }
+        let version = self.version;
+        Err(ProtocolError(format!("the target chose protocol version {version}, which was not offered")))
+    }
 }
 
 /// What the target must be able to offer.
@@ -95,6 +109,17 @@ impl Answer {
                     .into()
             }
             Self::Unknown => "the target knows nothing of this migration".into(),
+        }
+    }
+
+    /// Whether the guest goes on at the source, where a person there wants to `keep` it or does not: what the target knows
+    /// counts, and where it does not know, the person.
+    #[must_use]
+    pub fn guest_stays(&self, keep: bool) -> bool {
+        match self {
+            Self::Runs => false,
+            Self::Never(_) => true,
+            Self::WaitsForGo | Self::Ended | Self::Unknown => keep,
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 };
 pub use blocking::Blocking;
 pub use listener::Listener;
-pub(crate) use raw::{PARTING, PARTING_BYTES, Raw, RawBlocking};
+pub(crate) use raw::{PARTING, Raw, RawBlocking};
 
 /// How long a TLS handshake may take, and the target's word that it took the certificate.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

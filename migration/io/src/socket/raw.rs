@@ -26,9 +26,9 @@ use crate::{
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long somebody who is turned away may go on talking before the connection is closed, which would throw away what
 /// it has not read yet.
-pub(crate) const PARTING: Duration = Duration::from_millis(500);
+pub(crate) const PARTING: Duration = Duration::from_secs(1);
 /// How much it may say.
-pub(crate) const PARTING_BYTES: u64 = 1 << 20;
+const PARTING_BYTES: u64 = 1 << 20;
 
 /// A connected socket, in tokio's hands.
 pub(crate) enum Raw {

@@ -13,6 +13,8 @@ mod authority_test;
 mod files;
 #[cfg(test)]
 mod files_test;
+#[cfg(test)]
+mod fuzz_test;
 mod handshake;
 mod peer;
 #[cfg(test)]

@@ -136,6 +136,17 @@ impl Schema for Counter {
     const VERSION: u16 = 1;
 }
 
+/// State that is nothing but large.
+#[derive(Serialize, Deserialize)]
+struct Ballast {
+    bytes: String,
+}
+
+impl Schema for Ballast {
+    const KIND: &'static str = "ballast";
+    const VERSION: u16 = 1;
+}
+
 /// A guest that writes `page = writes * 7919 mod pages` for ever, `pace` between two writes.
 pub struct Guest {
     pub memory: Arc<Memory>,
@@ -143,6 +154,10 @@ pub struct Guest {
     pub given_up: bool,
     /// What it tells of its free pages.
     pub free: Option<Arc<dyn FreePages>>,
+    /// What comes in the way of pausing it; nothing else happens while it does.
+    pub before_pause: Option<Box<dyn FnMut() -> Result<(), HostError> + Send>>,
+    /// So many million bytes more of state.
+    pub ballast: usize,
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     pace: Duration,
 }
@@ -154,6 +169,8 @@ impl Guest {
             writes: Arc::default(),
             given_up: false,
             free: None,
+            before_pause: None,
+            ballast: 0,
             running: None,
             pace,
         }
@@ -220,6 +237,7 @@ impl SourceHost for Guest {
         self.free.clone()
     }
     fn pause(&mut self) -> Result<(), HostError> {
+        self.before_pause.as_mut().map_or(Ok(()), |before| before())?;
         self.stop();
         Ok(())
     }
@@ -227,6 +245,10 @@ impl SourceHost for Guest {
         let mut sections = Sections::default();
         let counter = Counter { writes: self.writes.load(Ordering::SeqCst) };
         sections.save("counter", &counter).map_err(HostError::of)?;
+        let ballast = Ballast { bytes: "x".repeat(1_000_000) };
+        for piece in 0..self.ballast {
+            sections.save(&format!("ballast{piece}"), &ballast).map_err(HostError::of)?;
+        }
         Ok(sections)
     }
     fn resume(&mut self) -> Result<(), HostError> {
@@ -257,6 +279,8 @@ pub struct Place {
     pub runs: bool,
     pub discarded: bool,
     pub session: u128,
+    /// What comes before a machine is made; nothing else happens while it does.
+    pub before_prepare: Option<Box<dyn FnMut() + Send>>,
 }
 
 impl TargetHost for Place {
@@ -265,6 +289,9 @@ impl TargetHost for Place {
     }
     fn prepare(&mut self, session: u128, shape: &MachineShape) -> Result<(), Vec<String>> {
         self.session = session;
+        if let Some(before) = &mut self.before_prepare {
+            before();
+        }
         if !self.refusals.is_empty() {
             return Err(self.refusals.clone());
         }

@@ -1,7 +1,7 @@
 //! Peers that stop: they are found, named, and never in the way of who has had enough of them.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, Read},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,11 +11,14 @@ use std::{
 use godwit_migration::{
     cancellation::Cancellation,
     limits::BEAT_EVERY,
-    wire::{LaneHello, MESSAGE_HEADER_BYTES, MessageHeader, Prepare, decode_message},
+    wire::{LaneHello, Prepare},
 };
 use godwit_transport::checking;
 
-use super::*;
+use super::{
+    parting::{address_of, hear, open_for_pages, say},
+    *,
+};
 
 /// A target that lets lanes in, reads nothing of them, and says nothing more unless it `beats`.
 fn never_reads(lanes: usize, beats: bool, stop: Arc<AtomicBool>) -> (Address, JoinHandle<()>) {
@@ -181,61 +184,16 @@ fn a_target_that_is_asked_says_every_reason_and_waits_on() {
     }
 }
 
-/// Beats that a target has not read when it refuses must not take its words with them.
-#[test]
-fn a_source_that_is_refused_while_it_beats_hears_why() {
-    let refusals = vec!["no avx2".to_owned()];
-    let (to, thread) = target(Place { refusals, ..Place::default() }, Handle::default());
-    let mut control = std::net::TcpStream::connect(to.to_string().strip_prefix("tcp:").unwrap()).unwrap();
-    let hello =
-        Hello { oldest: 1, newest: 1, capabilities: 0, session: 5, replaces: 0, software: "x".into() };
-    let prepare = Prepare { shape: shape(PAGES), lanes: 1 };
-    let beats = encode_message(&SourceMessage::Beat).repeat(1000);
-    let start = [
-        MAGIC.as_slice(),
-        &encode_message(&SourceMessage::Hello(hello)),
-        &encode_message(&SourceMessage::Prepare(Box::new(prepare))),
-        &beats,
-    ];
-    control.write_all(&start.concat()).unwrap();
-    let mut heard = vec![];
-    control.read_to_end(&mut heard).unwrap();
-    assert!(heard.windows(7).any(|bytes| bytes == b"no avx2"), "{heard:?}");
-    drop(control);
-    assert_eq!(thread.join().unwrap().0.unwrap_err().class, Class::Incompatible);
-}
-
-/// The next word of a source on a control link.
-fn hear(control: &mut std::net::TcpStream) -> SourceMessage {
-    let mut header = [0; MESSAGE_HEADER_BYTES];
-    control.read_exact(&mut header).unwrap();
-    let header = MessageHeader::decode(header).unwrap();
-    let mut body = vec![0; header.bytes];
-    control.read_exact(&mut body).unwrap();
-    decode_message(header, &body).unwrap()
-}
-
 #[test]
 fn a_source_says_nothing_more_after_go() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = format!("tcp:{}", listener.local_addr().unwrap()).parse().unwrap();
+    let to = address_of(&listener);
     let target = std::thread::spawn(move || {
-        let (mut control, _) = listener.accept().unwrap();
-        let say = |control: &mut std::net::TcpStream, message: &TargetMessage| {
-            control.write_all(&encode_message(message)).unwrap();
-        };
-        control.read_exact(&mut [0; MAGIC.len()]).unwrap();
-        assert!(matches!(hear(&mut control), SourceMessage::Hello(_)));
-        control.write_all(&MAGIC).unwrap();
-        let hello = HelloReply { version: 1, capabilities: 0, software: "x".into() };
-        say(&mut control, &TargetMessage::Hello(hello));
-        say(&mut control, &TargetMessage::Prepared);
-        let (mut lane, _) = listener.accept().unwrap();
+        let (mut control, mut lane) = open_for_pages(&listener);
         let drain = std::thread::spawn(move || std::io::copy(&mut lane, &mut std::io::sink()));
-        say(&mut control, &TargetMessage::LanesOpen);
         while !matches!(hear(&mut control), SourceMessage::State(_)) {}
         say(&mut control, &TargetMessage::Ready);
-        while hear(&mut control) != SourceMessage::Go {}
+        while hear::<SourceMessage>(&mut control) != SourceMessage::Go {}
         // Long enough for two beats. What is not read here when the link goes would take the last word with it.
         control.set_read_timeout(Some(BEAT_EVERY * 5 / 2)).unwrap();
         let more = control.read(&mut [0]).map_err(|error| error.kind());

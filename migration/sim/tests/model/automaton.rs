@@ -45,6 +45,8 @@ struct Entry<M: Machine> {
     now: Duration,
     deadline: Option<Duration>,
     wants: Vec<M::Wants>,
+    /// Where it stands.
+    phase: String,
     /// Whether it has come to [`Machine::FORGETS`] already.
     forgot: bool,
     /// The machine itself, until the first step from here takes it along.
@@ -156,6 +158,11 @@ impl<M: Machine> Automaton<M> {
         &self.entries[node as usize].wants
     }
 
+    /// The phase that it is in there.
+    pub fn phase(&self, node: Node) -> &str {
+        &self.entries[node as usize].phase
+    }
+
     /// Whether it waits for time to pass.
     pub fn has_deadline(&self, node: Node) -> bool {
         self.entries[node as usize].deadline.is_some()
@@ -182,9 +189,9 @@ impl<M: Machine> Automaton<M> {
         let phase = machine.phase();
         let forgot =
             phase == M::FORGETS || before.is_some_and(|(before, _)| self.entries[before as usize].forgot);
-        self.phases.insert(phase);
+        self.phases.insert(phase.clone());
         let deadline = machine.deadline();
-        self.entries.push(Entry { before, now, deadline, wants, forgot, machine: Some(machine) });
+        self.entries.push(Entry { before, now, deadline, wants, phase, forgot, machine: Some(machine) });
         Node::try_from(self.entries.len() - 1).expect("histories can be counted")
     }
 

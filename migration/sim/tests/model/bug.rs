@@ -20,4 +20,12 @@ pub enum Bug {
     ForgetsItsRecord,
     /// The target says that it gives the guest back, and runs it.
     GivesBackAndRuns,
+    /// The target runs the guest where a person lets it go there, and the other way round.
+    TurnsADecisionRound,
+    /// The source keeps the guest where a person wants that, whatever the target says of it.
+    BelievesThePersonAlone,
+    /// A target that waits takes another attempt of its source for the word to run.
+    TakesAnAttemptForGo,
+    /// A target that has let the guest go hears a `Go` that was on its way.
+    HearsGoWhenItIsLate,
 }

@@ -65,16 +65,25 @@ impl World {
                     continue;
                 }
                 let mut state = one_fault_less(before);
-                let attempt = &mut state.attempts[at];
-                (attempt.target.alive, attempt.target.runs) = (false, false);
-                attempt.to_source.close(keep, silent);
-                attempt.target_hangs_up();
-                attempt.forget_target();
+                for at in one_process(before, at) {
+                    let attempt = &mut state.attempts[at];
+                    (attempt.target.alive, attempt.target.runs) = (false, false);
+                    attempt.to_source.close(keep, silent);
+                    attempt.target_hangs_up();
+                    attempt.forget_target();
+                }
                 let target = at as u8;
                 next.push((Step::TargetCrashes { target, in_flight_arrives: arrives, silent }, state));
             }
         }
     }
+}
+
+/// The attempts whose target is the process that is the one of attempt `at`.
+fn one_process(state: &State, at: usize) -> impl Iterator<Item = usize> + use<> {
+    let first = (0..=at).rev().find(|&n| !state.attempts[n].same_target).unwrap_or(0);
+    let after = (at + 1..state.attempts.len()).find(|&n| !state.attempts[n].same_target);
+    first..after.unwrap_or(state.attempts.len())
 }
 
 fn one_fault_less(before: &State) -> State {

@@ -9,12 +9,13 @@
 //! one another, also the link on which the source said `Go` and the one on which it then asks; the control link, a lane
 //! or all of them are cut with any part of what is on its way lost, noticed or not; a question finds nobody, or is lost; a host fails at anything it is asked for; somebody cancels, a deadline passes, on either side; either process
 //! ends, and with it what it had; a failed source tries again, with a target that was started again, or another one, while
-//! the machine of the first attempt is still there.
+//! the machine of the first attempt is still there, also with that very process; people, who have looked, decide on either
+//! side.
 //!
 //! What cannot: within one stream nothing is lost in the middle, doubled or reordered, because TCP and Unix sockets
 //! do not do that, and the checksums, sequence numbers and session of the wire format make an error of it if something
 //! in between does. A source that ends takes its guest along; a target that ends leaves its record, from which the
-//! process that is started after it answers. What a person decides of an unknown outcome is not modelled.
+//! process that is started after it answers.
 //!
 //! An own explorer and not a crate: the promise that matters as much as safety, that *from every state some way leads
 //! to* a running copy, is one that the checkers at hand do not know (they have always and eventually), and the
@@ -26,6 +27,7 @@ mod explore;
 mod faults;
 mod fingerprint;
 mod messages;
+mod people;
 mod promises;
 mod source;
 mod source_steps;
@@ -53,6 +55,7 @@ fn all_promises_hold(bounds: Bounds) -> Exploration {
         faults: from_environment("GODWIT_MODEL_FAULTS", bounds.faults),
         writes: from_environment("GODWIT_MODEL_WRITES", bounds.writes),
         asks: from_environment("GODWIT_MODEL_ASKS", bounds.asks),
+        decisions: from_environment("GODWIT_MODEL_DECISIONS", bounds.decisions),
         ..bounds
     };
     match explore(bounds) {
@@ -74,9 +77,15 @@ const BOUNDS: Bounds = Bounds {
     writes: 1,
     asks: 1,
     attempts: 1,
+    decisions: 0,
     patient: false,
     bug: None,
 };
+
+/// One person decides, once.
+const PEOPLE: Bounds = Bounds { writes: 0, decisions: 1, ..BOUNDS };
+/// And the source tries again, also where it was before.
+const AGAIN: Bounds = Bounds { attempts: 2, asks: 0, patient: true, ..PEOPLE };
 
 #[test]
 fn any_two_faults_at_any_moment() {
@@ -117,6 +126,17 @@ fn a_source_that_asks_twice() {
 }
 
 #[test]
+fn people_who_have_looked_decide_at_either_side() {
+    let seen = all_promises_hold(Bounds { faults: 2, decisions: 2, ..PEOPLE });
+    assert!(seen.endings.contains_key(&Ending::Stayed) && seen.endings.contains_key(&Ending::Moved));
+}
+
+#[test]
+fn an_attempt_at_a_process_that_still_waits_for_the_one_before() {
+    all_promises_hold(AGAIN);
+}
+
+#[test]
 fn how_a_machine_came_to_the_hand_over_does_not_matter_from_there_on() {
     let (sources, targets) = meetings(Bounds { faults: 0, writes: 1, ..BOUNDS });
     println!("{sources} histories of a source met another, {targets} of a target");
@@ -126,7 +146,12 @@ fn how_a_machine_came_to_the_hand_over_does_not_matter_from_there_on() {
 /// The promise that a machine with `bug` breaks.
 #[track_caller]
 fn is_found(bug: Bug, promise: &str) {
-    let broken = explore(Bounds { bug: Some(bug), ..BOUNDS }).expect_err("a wrong machine");
+    is_found_within(BOUNDS, bug, promise);
+}
+
+#[track_caller]
+fn is_found_within(bounds: Bounds, bug: Bug, promise: &str) {
+    let broken = explore(Bounds { bug: Some(bug), ..bounds }).expect_err("a wrong machine");
     println!("{bug:?}: {}:\n  {}", broken.promise, broken.trace.join("\n  "));
     assert_eq!(broken.promise, promise);
 }
@@ -173,4 +198,30 @@ fn a_target_that_denies_that_it_ran_the_guest_is_found() {
 #[test]
 fn a_target_that_forgets_its_record_is_found() {
     is_found(Bug::ForgetsItsRecord, "a guest that ran at a target runs again at the source by itself");
+}
+
+#[test]
+fn a_target_that_takes_another_attempt_for_the_word_to_run_is_found() {
+    is_found_within(AGAIN, Bug::TakesAnAttemptForGo, "two copies run");
+}
+
+#[test]
+fn a_target_that_takes_a_decision_for_its_opposite_is_found() {
+    let promise = "a target runs the guest while the source has the right to run it";
+    is_found_within(PEOPLE, Bug::TurnsADecisionRound, promise);
+}
+
+#[test]
+fn a_source_that_believes_a_person_against_the_target_is_found() {
+    let promise = "the source has let the guest's memory go, and no target has run it";
+    is_found_within(PEOPLE, Bug::BelievesThePersonAlone, promise);
+}
+
+#[test]
+fn a_target_that_has_let_the_guest_go_and_hears_go_is_found() {
+    is_found_within(
+        PEOPLE,
+        Bug::HearsGoWhenItIsLate,
+        "a target runs the guest while the source has the right to run it",
+    );
 }

@@ -34,7 +34,7 @@ impl State {
             return Some("the source runs a guest that it has given up");
         }
         let ran = self.attempts.iter().any(|attempt| attempt.target.ran);
-        if ran && guest.right {
+        if ran && guest.right && !guest.decided {
             return Some("a guest that ran at a target runs again at the source by itself");
         }
         if guest.alive && !guest.kept && !ran {

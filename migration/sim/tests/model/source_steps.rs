@@ -20,7 +20,11 @@ impl World {
             if again && state.attempts.len() < self.bounds.attempts {
                 let mut after = state.clone();
                 after.attempts.push(Attempt::new(self.sources.wants(0)));
-                next.push((Step::TriesAgain, after));
+                next.push((Step::TriesAgain, after.clone()));
+                if attempt.target.alive && attempt.target.begun && self.bounds.decisions > 0 {
+                    after.latest().same_target = true;
+                    next.push((Step::TriesAgainThere, after));
+                }
             }
             return;
         }
@@ -70,6 +74,9 @@ impl World {
             _ => None,
         };
         if let Some(told) = failure {
+            if let Wants::Say(_) = wants {
+                self.source_hears_why(&failed, next);
+            }
             self.tell_source(&mut failed, told);
             next.push((Step::SourceFailsAt(wants), failed));
         }
@@ -216,7 +223,7 @@ impl World {
         }
     }
 
-    /// A lane is lost, and the driver finds the reason on the control link.
+    /// A lane is lost, or something cannot be said, and the driver finds the reason on the control link.
     fn source_hears_why(&mut self, before: &State, next: &mut Next) {
         let words = &before.attempts.last().expect("there is always one").to_source.words;
         let Some(at) = words.iter().position(|&word| self.messages.target_name(word) == "Abort") else {

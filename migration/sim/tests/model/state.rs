@@ -22,6 +22,8 @@ pub struct State {
     pub faults: u8,
     /// Pages that the guest may still write.
     pub writes: u8,
+    /// Times that people may still decide.
+    pub decisions: u8,
     /// The promise that has been broken.
     pub broken: Option<&'static str>,
 }
@@ -37,6 +39,8 @@ pub struct Guest {
     pub right: bool,
     /// Whether its memory is kept there.
     pub kept: bool,
+    /// Whether it is there because a person said so.
+    pub decided: bool,
     /// Whether dirty tracking is on.
     pub tracked: bool,
     /// Pages in the dirty log.
@@ -58,6 +62,8 @@ pub struct Attempt {
     pub late: Option<Word>,
     /// Its question is on its way.
     pub question: bool,
+    /// Whether its target is the process that was the one before it's.
+    pub same_target: bool,
 }
 
 /// A source's machine and what its driver knows.
@@ -199,6 +205,7 @@ impl Attempt {
             asks: 0,
             late: None,
             question: false,
+            same_target: false,
         }
     }
 
@@ -251,17 +258,18 @@ impl Attempt {
 
 impl State {
     /// The guest runs at home, and is about to be moved.
-    pub fn first(wants: &[SourceWants], faults: u8, writes: u8) -> Self {
+    pub fn first(wants: &[SourceWants], faults: u8, writes: u8, decisions: u8) -> Self {
         let guest = Guest {
             alive: true,
             runs: true,
             right: true,
             kept: true,
+            decided: false,
             tracked: false,
             dirty: 0,
             memory: [1; TOUCHED.len()],
         };
-        Self { guest, attempts: vec![Attempt::new(wants)], faults, writes, broken: None }
+        Self { guest, attempts: vec![Attempt::new(wants)], faults, writes, decisions, broken: None }
     }
 
     /// The attempt that is under way, or was the last.

@@ -42,6 +42,12 @@ pub enum Step {
     QuestionAnswered(u8),
     /// The source tries again, with another target, or the same, started anew.
     TriesAgain,
+    /// The source tries again with the process that was the target before.
+    TriesAgainThere,
+    /// A target is in the middle of something, and turns another attempt away.
+    TargetIsBusy(u8),
+    /// A person decides at the source, which asks the target first where it can.
+    Decides { keep: bool, asked: bool },
 }
 
 /// A step and the names of the messages in it.
@@ -104,6 +110,13 @@ impl fmt::Display for Told<'_> {
             }
             Step::QuestionAnswered(t) => write!(f, "the record of target {t} answers"),
             Step::TriesAgain => write!(f, "source tries again"),
+            Step::TriesAgainThere => write!(f, "source tries again with the same process"),
+            Step::TargetIsBusy(t) => write!(f, "the process of target {t} turns another attempt away"),
+            Step::Decides { keep, asked } => {
+                let what = if keep { "keep the guest" } else { "discard it" };
+                let how = if asked { "asks the target" } else { "cannot ask" };
+                write!(f, "a person at the source wants to {what}; the source {how}")
+            }
         }
     }
 }

@@ -34,6 +34,10 @@ pub enum Told {
     Started(bool),
     /// The source is back, and asks.
     Asked,
+    /// The source has begun another attempt here.
+    Replaced,
+    /// A person has decided that the guest runs here, or never will.
+    Decided(bool),
     LinkLost,
     Cancel,
     Tick,
@@ -74,6 +78,7 @@ impl Machine for Arriving {
     fn tell(&mut self, now: Duration, told: Told, messages: &Messages) {
         let no = || HostError("it cannot".into());
         let event = match told {
+            Told::Replaced if self.bug == Some(Bug::TakesAnAttemptForGo) => Event::Decided(true),
             Told::Started(_) if self.bug == Some(Bug::RunsBeforeGo) => return,
             Told::Started(true) if self.bug == Some(Bug::GivesBackAndRuns) => Event::Started(Err(no())),
             Told::Message(word) => Event::Message(messages.source(word)),
@@ -86,6 +91,8 @@ impl Machine for Arriving {
             Told::Built(ok) => Event::Built(if ok { Ok(()) } else { Err(no()) }),
             Told::Started(ok) => Event::Started(if ok { Ok(Duration::ZERO) } else { Err(no()) }),
             Told::Asked => Event::Asked,
+            Told::Replaced => Event::Replaced,
+            Told::Decided(runs) => Event::Decided(runs != (self.bug == Some(Bug::TurnsADecisionRound))),
             Told::LinkLost => Event::LinkLost("the link was lost".into()),
             Told::Cancel => Event::Cancel(Cancellation::Request),
             Told::Tick => Event::Tick,

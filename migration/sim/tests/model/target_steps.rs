@@ -5,7 +5,8 @@ use godwit_migration::wire::{Answer, TargetMessage};
 
 use super::{
     bug::Bug,
-    state::{Attempt, Frame, State},
+    messages::Word,
+    state::{Attempt, Frame, State, TargetSide},
     step::Step,
     target::{Told, Wants},
     world::{Next, World},
@@ -23,6 +24,9 @@ impl World {
         }
         if !target.begun {
             if let Some(&hello) = to_target.words.first() {
+                if !self.process_is_free(state, at, next) {
+                    return;
+                }
                 let told = Told::Message(hello);
                 self.target_is_told(state, at, told, next, |attempt| {
                     attempt.to_target.words.remove(0);
@@ -51,16 +55,7 @@ impl World {
             }
             return;
         }
-        let answer = match (target.alive, target.ran) {
-            (true, true) => Answer::Runs,
-            (false, true) if self.bounds.bug == Some(Bug::ForgetsItsRecord) => Answer::Never(String::new()),
-            (false, true) => Answer::Ended,
-            (_, false) => Answer::Never(String::new()),
-        };
-        let answer = match self.bounds.bug {
-            Some(Bug::DeniesThatItRan) if answer == Answer::Runs => Answer::Never(String::new()),
-            _ => answer,
-        };
+        let answer = self.record_says(target);
         let word = self.messages.of_target(&TargetMessage::Answer(answer));
         let mut state = before.clone();
         let attempt = &mut state.attempts[at];
@@ -70,7 +65,45 @@ impl World {
         next.push((Step::QuestionAnswered(at as u8), state));
     }
 
-    fn target_is_told(
+    /// What the record of a target says that is over, or whose process has ended.
+    pub fn record_says(&self, target: &TargetSide) -> Answer {
+        let never = Answer::Never(String::new());
+        match (target.alive, target.ran, self.bounds.bug) {
+            (false, true, Some(Bug::ForgetsItsRecord)) | (true, true, Some(Bug::DeniesThatItRan)) => never,
+            (_, true, Some(Bug::HearsGoWhenItIsLate)) if target.end == Some(false) => never,
+            (true, true, _) => Answer::Runs,
+            (false, true, _) => Answer::Ended,
+            (_, false, _) => never,
+        }
+    }
+
+    /// Whether the process at which an attempt has arrived has nothing to do with an earlier one any more. One that only
+    /// waits for that is told that it is over; one that is in the middle of it turns the attempt away.
+    fn process_is_free(&mut self, before: &State, at: usize, next: &mut Next) -> bool {
+        if !before.attempts[at].same_target {
+            return true;
+        }
+        let target = &before.attempts[at - 1].target;
+        if !target.alive || target.end == Some(false) {
+            return target.alive;
+        }
+        let alone = target.end.is_none() && self.targets.phase(target.node) == "waiting";
+        if alone && target.wants.is_empty() {
+            self.target_is_told(before, at - 1, Told::Replaced, next, |_| ());
+        } else if !alone {
+            let word = self.messages.of_target(&TargetMessage::Refused(vec![String::new()]));
+            let mut state = before.clone();
+            let attempt = &mut state.attempts[at];
+            attempt.to_target.words.clear();
+            attempt.to_target.close(0, false);
+            attempt.to_source.words.push(word);
+            attempt.to_source.close(usize::MAX, false);
+            next.push((Step::TargetIsBusy(at as u8 - 1), state));
+        }
+        false
+    }
+
+    pub fn target_is_told(
         &mut self,
         before: &State,
         at: usize,
@@ -104,7 +137,9 @@ impl World {
             _ => None,
         };
         let Some(told) = failure else { return };
-        if !matches!(wants, Wants::Say(_)) {
+        if let Wants::Say(_) = wants {
+            self.target_hears_why(&failed, at, next, |_| ());
+        } else {
             let Some(faults) = failed.faults.checked_sub(1) else { return };
             failed.faults = faults;
         }
@@ -113,7 +148,7 @@ impl World {
     }
 
     /// What comes of it when it works.
-    fn target_carries_out(&mut self, state: &mut State, at: usize, wants: Wants) -> Option<Told> {
+    pub fn target_carries_out(&mut self, state: &mut State, at: usize, wants: Wants) -> Option<Told> {
         let guest = state.guest;
         let attempt = &mut state.attempts[at];
         let target = &mut attempt.target;
@@ -153,6 +188,13 @@ impl World {
             }
             Wants::Finish(runs) => {
                 target.end = Some(runs);
+                let heard = || attempt.to_target.words.iter().chain(&attempt.late);
+                if self.bounds.bug == Some(Bug::HearsGoWhenItIsLate)
+                    && !runs
+                    && heard().any(|&word| self.messages.source_name(word) == "Go")
+                {
+                    (target.runs, target.ran) = (true, true);
+                }
                 attempt.target_hangs_up();
                 attempt.forget_target();
                 None
@@ -188,13 +230,25 @@ impl World {
             self.target_is_told(before, at, Told::LinkLost, next, |attempt| {
                 attempt.target.lanes[lane].over = true;
             });
-            let abort = to_target.words.iter().position(|&word| self.messages.source_name(word) == "Abort");
-            if let Some(abort) = abort {
-                self.target_is_told(before, at, Told::Message(to_target.words[abort]), next, |attempt| {
-                    attempt.to_target.words.drain(..=abort);
-                    attempt.target.lanes[lane].over = true;
-                });
-            }
+            self.target_hears_why(before, at, next, |attempt| attempt.target.lanes[lane].over = true);
+        }
+    }
+
+    /// A lane is lost, or something cannot be said, and the driver finds the source's last word on the control link.
+    fn target_hears_why(
+        &mut self,
+        before: &State,
+        at: usize,
+        next: &mut Next,
+        change: impl FnOnce(&mut Attempt),
+    ) {
+        let words = &before.attempts[at].to_target.words;
+        let last = |&word: &Word| matches!(self.messages.source_name(word), "Abort" | "Go");
+        if let Some(last) = words.iter().position(last) {
+            self.target_is_told(before, at, Told::Message(words[last]), next, |attempt| {
+                attempt.to_target.words.drain(..=last);
+                change(attempt);
+            });
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Bounds {
     pub asks: u8,
     /// Most attempts to move the guest.
     pub attempts: usize,
+    /// Most decisions of people, at either side.
+    pub decisions: u8,
     /// Whether people cancel, and clocks run out, only where a link is cut: for bounds that would be too wide otherwise.
     pub patient: bool,
     /// What is wrong on purpose.
@@ -53,7 +55,8 @@ impl World {
 
     /// Where everything begins.
     pub fn first(&self) -> State {
-        State::first(self.sources.wants(0), self.bounds.faults, self.bounds.writes)
+        let Bounds { faults, writes, decisions, .. } = self.bounds;
+        State::first(self.sources.wants(0), faults, writes, decisions)
     }
 
     /// Everything that can happen in `state`.
@@ -61,6 +64,9 @@ impl World {
         self.source_steps(state, next);
         for target in 0..state.attempts.len() {
             self.target_steps(state, target, next);
+        }
+        if state.decisions > 0 {
+            self.people_decide(state, next);
         }
         if state.faults > 0 {
             self.network_steps(state, next);
@@ -86,8 +92,18 @@ impl World {
         };
         let sources = self.sources.same_from_here(&told, 3, messages);
         let told = {
-            use target::Told::{Asked, Cancel, LinkLost, Message, Started, Tick};
-            let own = [Asked, LinkLost, Cancel, Tick, Started(true), Started(false)];
+            use target::Told::{Asked, Cancel, Decided, LinkLost, Message, Replaced, Started, Tick};
+            let own = [
+                Asked,
+                Replaced,
+                Decided(true),
+                Decided(false),
+                LinkLost,
+                Cancel,
+                Tick,
+                Started(true),
+                Started(false),
+            ];
             own.into_iter().chain(messages.of_sources().map(Message)).collect::<Vec<_>>()
         };
         (sources, self.targets.same_from_here(&told, 3, messages))

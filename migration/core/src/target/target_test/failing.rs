@@ -1,7 +1,7 @@
 //! What goes wrong, in every phase: what the source is told, and that the machine is thrown away and never ran.
 
 use super::*;
-use crate::cancellation::Cancellation;
+use crate::{cancellation::Cancellation, shape::DeviceShape};
 
 #[test]
 fn a_failure_before_go_discards_the_machine_and_is_told_to_a_source_that_can_hear_it() {
@@ -56,9 +56,15 @@ fn a_machine_that_cannot_be_is_refused_with_every_reason() {
 #[test]
 fn a_shape_from_a_peer_is_checked_before_anything_is_made_of_it() {
     let wrong = MachineShape { memory: MemoryShape::default(), ..shape() };
+    let named = |kind: &str| {
+        let device = DeviceShape { instance: "com1".into(), kind: kind.into(), version: 1 };
+        MachineShape { devices: vec![device], ..shape() }
+    };
     for (shape, lanes, reasons) in [
         (shape(), 0, "0 lanes; 1 to 16 are possible"),
         (shape(), 17, "17 lanes; 1 to 16 are possible"),
+        (named("\x1b[2J"), 1, "device 0 has a name with control characters"),
+        (named(&"x".repeat(65)), 1, "device 0 has a name of 65 bytes; at most 64 are possible"),
         (wrong, 99, "0 memory regions; there must be 1 to 16; 99 lanes; 1 to 16 are possible"),
     ] {
         let mut script = Script::new().after(1, hello());
