@@ -48,8 +48,13 @@ impl Journey {
     /// # Panics
     /// As [`Self::hop`].
     pub fn hop_to(&mut self, target: Vmm, arguments: &[&str]) -> &Report {
-        let report = self.now.migrate(&target.address(), arguments).completed();
-        self.follow(target, report)
+        let migration = self.now.migrate(&target.address(), arguments);
+        if migration.ended.status != 0 {
+            // Why it failed may be the target's to tell.
+            std::thread::sleep(SLACK);
+            println!("the target said: {}", target.program.err.text());
+        }
+        self.follow(target, migration.completed())
     }
 
     /// The guest has moved to `target`, as `report` says: hears it there.
