@@ -71,6 +71,7 @@ mod registry_test;
 mod rtc;
 pub mod serial;
 mod stop;
+mod unix_listener;
 pub mod virtio;
 
 pub use bus::{BusError, MmioBus, PioBus};

@@ -8,7 +8,7 @@ use godwit_state::Schema;
 use crate::{
     DebugExitState, I8042State, PowerState, RtcState,
     serial::SerialState,
-    virtio::{BalloonState, BlockState, NetState, RngState, VirtioState},
+    virtio::{BalloonState, BlockState, NetState, RngState, VirtioState, VsockState},
 };
 
 /// A kind of device and the versions of its saved state.
@@ -51,4 +51,5 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<VirtioState<BlockState>>(),
     Kind::of::<VirtioState<NetState>>(),
     Kind::of::<VirtioState<BalloonState>>(),
+    Kind::of::<VirtioState<VsockState>>(),
 ];

@@ -17,7 +17,7 @@ use crate::{
     serial::SerialState,
     virtio::{
         self, Balloon, BalloonState, Block, BlockState, DiskConfig, NetState, QueueState, Rng, RngState,
-        TransportState, VirtioMmio, VirtioState,
+        TransportState, VirtioMmio, VirtioState, VsockState,
     },
 };
 
@@ -65,6 +65,7 @@ fn make(kind: &Kind) -> Specimen {
             mmio(VirtioMmio::new("it", block, memory(), irq).unwrap())
         }
         "virtio-net" => mmio(VirtioMmio::new("it", virtio::net_on_a_socket(), memory(), irq).unwrap()),
+        "virtio-vsock" => mmio(VirtioMmio::new("it", virtio::vsock_alone(), memory(), irq).unwrap()),
         other => panic!("no test knows how to make a '{other}'"),
     };
     let (name, version) = specimen.with(|device| (device.kind(), device.version()));
@@ -240,6 +241,13 @@ fn the_golden_payload_of_a_balloon_still_means_what_it_meant() {
         statistics_kept: Some(5),
     };
     assert_eq!(device, balloon);
+}
+
+#[test]
+fn the_golden_payload_of_a_vsock_device_still_means_what_it_meant() {
+    let VirtioState { transport, device } = decoded::<VirtioState<VsockState>>();
+    assert_eq!((transport.driver_features, transport.queues.len()), (0x1_3000_0001, 3));
+    assert_eq!(device, VsockState { cid: 3, next_port: (1 << 30) + 9 });
 }
 
 #[test]

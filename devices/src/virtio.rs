@@ -21,6 +21,7 @@ mod rng_test;
 mod state;
 mod sys;
 mod used;
+mod vsock;
 
 use std::os::fd::RawFd;
 
@@ -29,8 +30,6 @@ use thiserror::Error;
 use virtio_queue::Queue;
 use vmm_sys_util::epoll::EventSet;
 
-#[cfg(test)]
-pub(crate) use self::net::net_on_a_socket;
 pub use self::{
     balloon::{Balloon, BalloonConfig, BalloonState},
     block::{
@@ -43,7 +42,10 @@ pub use self::{
     registers::{MMIO_WINDOW_BYTES, NOTIFY_OFFSET},
     rng::{Rng, RngConfig, RngState},
     state::{QueueState, TransportState, VirtioState},
+    vsock::{Vsock, VsockConfig, VsockError, VsockState},
 };
+#[cfg(test)]
+pub(crate) use self::{net::net_on_a_socket, vsock::vsock_alone};
 use crate::GuestMemory;
 
 /// What the driver, or the host, did that ends a device's work until the driver resets it.

@@ -5,7 +5,8 @@
 //! are Cloud Hypervisor's), `machine::wiring` makes the devices.
 
 use godwit_devices::virtio::{
-    BalloonConfig, BalloonState, Block, BlockState, DiskConfig, NetConfig, NetState, RngConfig,
+    BalloonConfig, BalloonState, Block, BlockState, DiskConfig, NetConfig, NetState, RngConfig, VsockConfig,
+    VsockState,
 };
 use godwit_state::Schema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct DeviceSet {
     /// The memory balloon: `balloon0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balloon: Option<BalloonConfig>,
+    /// Sockets between host and guest: `vsock0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vsock: Option<VsockConfig>,
 }
 
 /// Name and kind of a device, by which a guest's devices and a target's are compared.
@@ -47,8 +51,12 @@ impl DeviceName {
 
 impl DeviceSet {
     /// The flag that asks for a device, by the kind of its saved state.
-    const FLAGS: &[(&str, &str)] =
-        &[(BlockState::KIND, "--disk"), (NetState::KIND, "--net"), (BalloonState::KIND, "--balloon")];
+    const FLAGS: &[(&str, &str)] = &[
+        (BlockState::KIND, "--disk"),
+        (NetState::KIND, "--net"),
+        (BalloonState::KIND, "--balloon"),
+        (VsockState::KIND, "--vsock"),
+    ];
 
     /// The flag that asks for a device whose saved state is of `kind`; none for what every machine has.
     #[must_use]
@@ -76,6 +84,8 @@ impl DeviceSet {
         }
         let disks = named(&self.disks, "disk", BlockState::KIND);
         let net = named(&self.net, "net", NetState::KIND);
-        disks.chain(net).chain(named(self.balloon.as_slice(), "balloon", BalloonState::KIND)).collect()
+        let balloon = named(self.balloon.as_slice(), "balloon", BalloonState::KIND);
+        let vsock = named(self.vsock.as_slice(), "vsock", VsockState::KIND);
+        disks.chain(net).chain(balloon).chain(vsock).collect()
     }
 }

@@ -7,10 +7,7 @@ use std::{
     io::{self, IsTerminal},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::{
-            fs::FileTypeExt,
-            net::{UnixListener, UnixStream},
-        },
+        unix::net::UnixListener,
     },
     path::{Path, PathBuf},
     str::FromStr,
@@ -20,6 +17,7 @@ use std::{
 use thiserror::Error;
 
 use super::{escape::Escape, input::Input, output::Sink};
+use crate::unix_listener::{self, ListenError};
 
 /// The outside of a serial port. As text: `stdio`, `file=PATH`, `socket=PATH`, `null`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,26 +113,9 @@ fn duplicate(fd: BorrowedFd<'_>) -> io::Result<File> {
     Ok(fd.try_clone_to_owned()?.into())
 }
 
-/// Listens at `path`, in place of a socket that a dead process left there.
 fn listen(path: &Path) -> Result<UnixListener, SerialError> {
-    let failed = |source| SerialError::Socket { path: path.into(), source };
-    let listener = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if !is_stale(path) {
-                return Err(SerialError::SocketInUse { path: path.into() });
-            }
-            std::fs::remove_file(path).map_err(failed)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    }
-    .map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
-}
-
-/// Whether `path` is a socket on which nobody listens.
-fn is_stale(path: &Path) -> bool {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    is_socket && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    unix_listener::listen(path).map_err(|error| match error {
+        ListenError::InUse => SerialError::SocketInUse { path: path.into() },
+        ListenError::Host(source) => SerialError::Socket { path: path.into(), source },
+    })
 }

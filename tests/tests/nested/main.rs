@@ -8,3 +8,4 @@ mod disk;
 mod host;
 mod net;
 mod stock;
+mod vsock;

@@ -2,7 +2,7 @@
 //! each: paths, taps.
 
 use clap::Args;
-use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, RngConfig};
+use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, RngConfig, VsockConfig};
 
 use crate::DeviceSet;
 
@@ -30,10 +30,21 @@ pub struct DeviceArgs {
     /// does not ask the guest what it has free)
     #[arg(long = "balloon", value_name = "KEY=VALUE,...")]
     balloon: Option<BalloonConfig>,
+    /// Sockets between host and guest: cid=N (the guest's address, from 3) and socket=F, a Unix socket where a client of
+    /// the host writes 'CONNECT PORT' to reach a port of the guest. A guest that connects to port N of the host (address 2)
+    /// is connected to the socket F_N
+    #[arg(long = "vsock", value_name = "KEY=VALUE,...")]
+    vsock: Option<VsockConfig>,
 }
 
 impl From<DeviceArgs> for DeviceSet {
     fn from(args: DeviceArgs) -> Self {
-        Self { disks: args.disks, net: args.net, rng: args.rng.unwrap_or_default(), balloon: args.balloon }
+        Self {
+            disks: args.disks,
+            net: args.net,
+            rng: args.rng.unwrap_or_default(),
+            balloon: args.balloon,
+            vsock: args.vsock,
+        }
     }
 }

@@ -15,7 +15,7 @@ use godwit_devices::{
     serial::{COM1_BASE, COM1_GSI, Output, SERIAL_PORT_COUNT, SerialState},
     virtio::{
         Balloon, Block, DiskError, MMIO_WINDOW_BYTES, NOTIFY_OFFSET, Net, Rng, RngState, VirtioDevice,
-        VirtioMmio,
+        VirtioMmio, Vsock, VsockError,
     },
 };
 use godwit_migration::shape::DeviceShape;
@@ -46,6 +46,7 @@ const CLOCK: &str = "rtc";
 const DEBUG: &str = "debug-exit";
 const POWER: &str = "power";
 const RNG: &str = "rng0";
+const VSOCK: &str = "vsock0";
 
 /// Said of one virtio device too many.
 const NO_WINDOW: &str = "no window is left for it; a machine has 15 virtio devices at most beside its rng0";
@@ -190,6 +191,9 @@ impl Wiring {
         }
         let balloon = devices.balloon.as_ref().map(|config| bench.virtio("balloon0", Balloon::new(config)));
         let balloon = balloon.transpose()?;
+        if let Some(config) = &devices.vsock {
+            bench.virtio(VSOCK, Vsock::new(config).map_err(failed::<VsockError>(VSOCK))?)?;
+        }
         let Bench { pio, mmio, devices, subscribers, windows, .. } = bench;
         Ok(Self {
             pio: Arc::new(pio),

@@ -59,6 +59,8 @@ impl Paths {
         if !devices.net.is_empty() {
             self.write.push(TAPS.into());
         }
+        // Those that a guest connects to are beside it, and not made here.
+        self.sockets.extend(devices.vsock.iter().map(|vsock| vsock.socket.clone()));
     }
 }
 
