@@ -7,6 +7,7 @@
 pub mod balloon;
 mod block;
 mod chain;
+mod console;
 #[cfg(test)]
 mod driver_test;
 mod mmio;
@@ -19,7 +20,6 @@ mod rng;
 #[cfg(test)]
 mod rng_test;
 mod state;
-mod sys;
 mod used;
 mod vsock;
 
@@ -36,6 +36,7 @@ pub use self::{
         Block, BlockState, DiskConfig, DiskError, ImageError, ImageType, MAX_DISK_QUEUE_SIZE,
         MAX_DISK_QUEUES, SERIAL_BYTES,
     },
+    console::{Console, ConsoleError, ConsoleState, PortConfig, PortMode, PortState},
     mmio::VirtioMmio,
     net::{Mac, NET_KEYS, Net, NetConfig, NetError, NetState, Tap, TapError},
     queue::Served,

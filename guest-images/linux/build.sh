@@ -17,8 +17,8 @@ export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${GODWIT_LINUX_CACHE:-$here/../../.cache/linux}
 # Modules of the initramfs; their dependencies come along.
-guest_modules="virtio_mmio virtio_rng virtio_blk virtio_net virtio_balloon vmw_vsock_virtio_transport button
-    evdev"
+guest_modules="virtio_mmio virtio_rng virtio_blk virtio_net virtio_balloon vmw_vsock_virtio_transport pvpanic-mmio
+    virtio_console button evdev"
 
 die() {
     echo "build.sh: $*" >&2
@@ -147,7 +147,7 @@ copy_modules() {
 initramfs() {
     local root programs stamp out="$cache/$1/initramfs.cpio"
     programs=$(build_programs)
-    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$programs"/{memwork,vsockwork} "$(command -v busybox)" | sha256sum)
+    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$here/portwork" "$programs"/{memwork,vsockwork} "$(command -v busybox)" | sha256sum)
     [ -e "$out" ] && [ "$(cat "$out.stamp" 2>/dev/null)" = "$stamp" ] && return
     root=$(mktemp -d "$cache/.initramfs.XXXXXX")
     chmod 755 "$root"
@@ -157,7 +157,7 @@ initramfs() {
     install -m 755 "$here/init" "$root/init"
     install -m 755 "$here/power-button" "$root/etc/acpi/PWRF/00000080"
     install -m 755 "$programs"/{memwork,vsockwork} "$root/bin/"
-    install -m 755 "$here/diskwork" "$root/bin/diskwork"
+    install -m 755 "$here/diskwork" "$here/portwork" "$root/bin/"
     copy_modules "$1" "$root"
     find "$root" -exec touch -h -d @0 {} +
     (cd "$root" && find . -mindepth 1 -print0 | sort -z | cpio --null --create --quiet --format=newc \

@@ -4,9 +4,10 @@
 //! each device (paths, taps), and the guest's devices must be these. The command line and the API fill it (field names
 //! are Cloud Hypervisor's), `machine::wiring` makes the devices.
 
+use godwit_devices::PvpanicState;
 use godwit_devices::virtio::{
-    BalloonConfig, BalloonState, Block, BlockState, DiskConfig, NetConfig, NetState, RngConfig, VsockConfig,
-    VsockState,
+    BalloonConfig, BalloonState, Block, BlockState, ConsoleState, DiskConfig, NetConfig, NetState,
+    PortConfig, PortMode, RngConfig, VsockConfig, VsockState,
 };
 use godwit_state::Schema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,15 @@ pub struct DeviceSet {
     /// Sockets between host and guest: `vsock0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vsock: Option<VsockConfig>,
+    /// The console of the console device, `console0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console: Option<PortConfig>,
+    /// Its ports with names. This field is godwit's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub console_ports: Vec<PortConfig>,
+    /// The port by which a guest tells that it panicked: `pvpanic`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pvpanic: bool,
 }
 
 /// Name and kind of a device, by which a guest's devices and a target's are compared.
@@ -50,18 +60,34 @@ impl DeviceName {
 }
 
 impl DeviceSet {
+    /// Name of the port for panics.
+    pub(crate) const PVPANIC: &str = "pvpanic";
     /// The flag that asks for a device, by the kind of its saved state.
     const FLAGS: &[(&str, &str)] = &[
         (BlockState::KIND, "--disk"),
         (NetState::KIND, "--net"),
         (BalloonState::KIND, "--balloon"),
         (VsockState::KIND, "--vsock"),
+        (PvpanicState::KIND, "--pvpanic"),
+        (ConsoleState::KIND, "--console"),
     ];
 
     /// The flag that asks for a device whose saved state is of `kind`; none for what every machine has.
     #[must_use]
     pub fn flag(kind: &str) -> Option<&'static str> {
         Self::FLAGS.iter().find(|(of, _)| *of == kind).map(|(_, flag)| *flag)
+    }
+
+    /// The ports of the console device, by number.
+    #[must_use]
+    pub fn ports(&self) -> Vec<&PortConfig> {
+        self.console.iter().chain(&self.console_ports).collect()
+    }
+
+    /// Whether the terminal is the console device's.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.ports().iter().any(|port| port.mode == PortMode::Tty)
     }
 
     /// Whether nobody else has what only one machine may use at a time; that of these which is in use is told as long as
@@ -86,6 +112,10 @@ impl DeviceSet {
         let net = named(&self.net, "net", NetState::KIND);
         let balloon = named(self.balloon.as_slice(), "balloon", BalloonState::KIND);
         let vsock = named(self.vsock.as_slice(), "vsock", VsockState::KIND);
-        disks.chain(net).chain(balloon).chain(vsock).collect()
+        let pvpanic =
+            self.pvpanic.then(|| DeviceName { instance: Self::PVPANIC.into(), kind: PvpanicState::KIND });
+        let console = !self.ports().is_empty();
+        let console = console.then(|| DeviceName::numbered("console", 0, ConsoleState::KIND));
+        disks.chain(net).chain(balloon).chain(vsock).chain(console).chain(pvpanic).collect()
     }
 }

@@ -51,11 +51,11 @@ impl FromStr for SerialBackend {
     }
 }
 
-/// Why a serial port could not be made.
+/// Why a serial port, or a port of a console device, could not be made.
 #[derive(Debug, Error)]
 pub enum SerialError {
     /// The output file cannot be opened.
-    #[error("serial output file {path}: {source}", path = path.display())]
+    #[error("console file {path}: {source}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -63,13 +63,13 @@ pub enum SerialError {
         source: io::Error,
     },
     /// Someone listens at the socket's path already, or it is no socket.
-    #[error("serial socket {path} is in use; choose another path or end the process that listens there", path = path.display())]
+    #[error("console socket {path} is in use; choose another path or end the process that listens there", path = path.display())]
     SocketInUse {
         /// The path.
         path: PathBuf,
     },
     /// The socket cannot be made.
-    #[error("serial socket {path}: {source}", path = path.display())]
+    #[error("console socket {path}: {source}", path = path.display())]
     Socket {
         /// The path.
         path: PathBuf,
@@ -77,16 +77,16 @@ pub enum SerialError {
         source: io::Error,
     },
     /// Standard input or output cannot be used.
-    #[error("standard input and output cannot be used for the serial port: {0}; is one of them closed?")]
+    #[error("standard input and output cannot be used for a console: {0}; is one of them closed?")]
     Stdio(io::Error),
     /// No event descriptor or thread for the port.
-    #[error("the serial port cannot be set up: {0}")]
+    #[error("a console cannot be set up: {0}")]
     Setup(io::Error),
 }
 
 impl SerialBackend {
     /// Opens both directions.
-    pub(super) fn open(&self) -> Result<(Input, Option<Sink>), SerialError> {
+    pub(crate) fn open(&self) -> Result<(Input, Option<Sink>), SerialError> {
         match self {
             Self::Null => Ok((Input::None, Some(Sink::Null))),
             Self::Stdio => open_stdio().map_err(SerialError::Stdio),

@@ -138,7 +138,7 @@ impl Vsock {
                 Some(packet) => {
                     header.copy_from_slice(&packet.bytes());
                     let len = HEADER_BYTES + packet.len as usize;
-                    scatter(&self.packet[..len], &buffers, memory)?;
+                    chain::scatter(&self.packet[..len], &buffers, memory)?;
                     // At most HEADER_BYTES and DATA_BYTES.
                     publish(queue, memory, &[(head, len as u32)])?;
                 }
@@ -191,11 +191,11 @@ impl Vsock {
             let head = chain.head_index();
             let buffers = chain::checked(chain, memory, queue.size())?;
             if buffers.iter().any(|buffer| !buffer.is_write_only())
-                || bytes_in(&buffers) < TRANSPORT_RESET.len()
+                || chain::bytes_in(&buffers) < TRANSPORT_RESET.len()
             {
                 return Err(ServeError::Chain("has no room for an event"));
             }
-            scatter(&TRANSPORT_RESET, &buffers, memory)?;
+            chain::scatter(&TRANSPORT_RESET, &buffers, memory)?;
             publish(queue, memory, &[(head, TRANSPORT_RESET.len() as u32)])?;
             self.reset_due = false;
         }
@@ -209,30 +209,16 @@ fn wake(event: &EventFd) {
     let _ = event.write(1);
 }
 
-fn bytes_in(buffers: &[Descriptor]) -> usize {
-    buffers.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len() as usize))
-}
-
 /// Bytes of the buffers for a packet to the driver: more than a header.
 fn room(buffers: &[Descriptor]) -> Result<usize, ServeError> {
     if !buffers.iter().all(Descriptor::is_write_only) {
         return Err(ServeError::Chain("has a buffer to read in a queue for packets received"));
     }
-    let bytes = bytes_in(buffers);
+    let bytes = chain::bytes_in(buffers);
     if bytes <= HEADER_BYTES {
         return Err(ServeError::Chain("has no room for a packet's header and data"));
     }
     Ok(bytes)
-}
-
-/// Writes `bytes` to the buffers, which have room for them.
-fn scatter(mut bytes: &[u8], buffers: &[Descriptor], memory: &GuestMemory) -> Result<(), ServeError> {
-    for buffer in buffers {
-        let (part, behind) = bytes.split_at(bytes.len().min(buffer.len() as usize));
-        memory.write_slice(part, buffer.addr()).map_err(virtio_queue::Error::GuestMemory)?;
-        bytes = behind;
-    }
-    Ok(())
 }
 
 /// Reads a packet of the driver: its header, and behind it in `packet` its data.

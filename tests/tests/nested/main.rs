@@ -4,8 +4,10 @@
 //! much as moving a guest. One target, so that two hosts run at a time.
 
 mod balloon;
+mod console;
 mod disk;
 mod host;
 mod net;
+mod panic;
 mod stock;
 mod vsock;

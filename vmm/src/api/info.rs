@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use godwit_devices::GuestPanic;
 use serde::{Deserialize, Serialize};
 
 use crate::DeviceSet;
@@ -41,6 +42,9 @@ pub struct VmInfo {
     pub state: VmState,
     /// Guest memory in bytes.
     pub memory_actual_size: u64,
+    /// What the guest has told of a panic: godwit's own field.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub guest_panic: Option<GuestPanic>,
     /// A migration that waits for a person: godwit's own field.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub migration: Option<Unsettled>,

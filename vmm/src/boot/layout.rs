@@ -48,6 +48,8 @@ pub const COMMAND_LINE_SIZE: usize = 2048;
 pub const EBDA: Range<u64> = 0x9_fc00..0xa_0000;
 /// ACPI tables, the RSDP first: inside the range that kernels search for it.
 pub const ACPI: Range<u64> = 0xe_0000..0x10_0000;
+/// The guest's generation, 16 bytes in the last page of that area.
+pub const GENERATION: GuestAddress = GuestAddress(0xf_f000);
 /// First address of a kernel.
 pub const HIGH_MEMORY_START: u64 = 0x10_0000;
 

@@ -2,7 +2,7 @@
 //! each: paths, taps.
 
 use clap::Args;
-use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, RngConfig, VsockConfig};
+use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, PortConfig, RngConfig, VsockConfig};
 
 use crate::DeviceSet;
 
@@ -35,16 +35,32 @@ pub struct DeviceArgs {
     /// is connected to the socket F_N
     #[arg(long = "vsock", value_name = "KEY=VALUE,...")]
     vsock: Option<VsockConfig>,
+    /// A port of the console device, several times for several ports: tty (this terminal; it needs --serial null or another),
+    /// file=F (output only), socket=F (one client at a time) or null. Without more it is a console, hvc0; with name=N, which
+    /// needs a file, a socket or null, it is a port that the guest finds as /dev/virtio-ports/N
+    #[arg(long = "console", value_name = "WHERE")]
+    ports: Vec<PortConfig>,
+    /// A port by which the guest tells that it panicked; godwit says so at once, shows it in 'info', and ends with status 70
+    /// when the guest then ends
+    #[arg(long)]
+    pvpanic: bool,
 }
 
 impl From<DeviceArgs> for DeviceSet {
+    /// Of several consoles all but the first are refused where the device is made.
     fn from(args: DeviceArgs) -> Self {
+        let mut console_ports = args.ports;
+        let console = console_ports.iter().position(|port| port.name.is_none());
+        let console = console.map(|at| console_ports.remove(at));
         Self {
             disks: args.disks,
             net: args.net,
             rng: args.rng.unwrap_or_default(),
             balloon: args.balloon,
             vsock: args.vsock,
+            console,
+            console_ports,
+            pvpanic: args.pvpanic,
         }
     }
 }

@@ -198,7 +198,7 @@ impl Vmm {
     /// Gives the terminal to the guest, where its console is there. Signals that end the process must have been
     /// caught before, or the terminal's own handlers would run beside them.
     pub fn give_terminal(&self) {
-        if self.incoming.serial != SerialConfig::Stdio {
+        if self.incoming.serial != SerialConfig::Stdio && !self.incoming.devices.has_terminal() {
             return;
         }
         match RawTerminal::enter() {

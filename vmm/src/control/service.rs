@@ -117,6 +117,7 @@ impl Vmm {
             },
             state: now.guest.state(),
             migration: now.unsettled(),
+            guest_panic: machine.guest_panic(),
             memory_actual_size: bytes.saturating_sub(given),
         })
     }

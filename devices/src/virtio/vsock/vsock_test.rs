@@ -407,14 +407,11 @@ fn what_the_guest_sent_before_it_closed_reaches_a_host_that_reads_late() {
     guest.send(&Header { flags: SHUTDOWN_SEND | SHUTDOWN_RECEIVE, ..from(7, port, SHUTDOWN) }, &[]);
     assert!(guest.ops().contains(&RST));
     let mut got = Vec::new();
-    loop {
+    guest.driver.turn_until(|_| {
         let (part, ended) = heard(&mut client);
         got.extend(part);
-        if ended {
-            break;
-        }
-        guest.driver.turn();
-    }
+        ended.then_some(())
+    });
     let expected: Vec<u8> = (0..sent).flat_map(|slot| [slot; 0x4000]).collect();
     assert!(got == expected, "{} of {}", got.len(), expected.len());
 }

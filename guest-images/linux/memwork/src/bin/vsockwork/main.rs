@@ -69,8 +69,12 @@ fn echo(mut stream: File) {
 fn rounds(mut stream: File, round: &mut u64) -> io::Error {
     let mut bad = 0;
     loop {
-        let pattern: Vec<u8> =
-            format!("godwit vsock round {round}\n").into_bytes().into_iter().cycle().take(ROUND_BYTES).collect();
+        let pattern: Vec<u8> = format!("godwit vsock round {round}\n")
+            .into_bytes()
+            .into_iter()
+            .cycle()
+            .take(ROUND_BYTES)
+            .collect();
         let mut back = vec![0; ROUND_BYTES];
         if let Err(error) = stream.write_all(&pattern).and_then(|()| stream.read_exact(&mut back)) {
             return error;

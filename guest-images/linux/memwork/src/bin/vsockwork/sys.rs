@@ -73,7 +73,8 @@ impl Listener {
     /// What the kernel says.
     pub fn accept(&self) -> io::Result<File> {
         // SAFETY: asked for no address, so nothing is written.
-        let stream = checked(unsafe { accept(self.0.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut()) });
+        let stream =
+            checked(unsafe { accept(self.0.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut()) });
         stream.map(|fd| owned(fd).into())
     }
 }
