@@ -41,7 +41,7 @@ fn main() {
     drop(target);
     println!("the panic is told at once, and shown before and after a move of {:.1} s", report.total_s);
 
-    let mut guest = panicked("panic=-1 reboot=k");
+    let mut guest = panicked("panic=-1");
     assert!(guest.program.ends_within(BOOT), "{}", guest.program.out.text());
     let ended = guest.end();
     assert_eq!(ended.status, 70, "{}", ended.err);
