@@ -1,5 +1,5 @@
-//! The devices of a machine: serial port, i8042 reset, CMOS clock, power and debug ports, and virtio over
-//! memory-mapped registers with its devices.
+//! The devices of a machine: serial port, i8042 reset, CMOS clock, power, debug and panic ports, generation, and virtio
+//! over memory-mapped registers with its devices.
 //!
 //! Every device saves and restores with typed, versioned state (`godwit-state`); [`KINDS`] lists them all. This crate
 //! never knows KVM, the migration engine or its sockets: interrupts leave through eventfds ([`Irq`]), notifications
@@ -54,6 +54,9 @@ mod debug_exit;
 #[cfg(test)]
 mod debug_exit_test;
 mod device;
+mod generation;
+#[cfg(test)]
+mod generation_test;
 mod i8042;
 #[cfg(test)]
 mod i8042_test;
@@ -64,6 +67,9 @@ mod options_test;
 mod power;
 #[cfg(test)]
 mod power_test;
+mod pvpanic;
+#[cfg(test)]
+mod pvpanic_test;
 pub mod rate_limiter;
 mod registry;
 #[cfg(test)]
@@ -71,17 +77,21 @@ mod registry_test;
 mod rtc;
 pub mod serial;
 mod stop;
+mod sys;
+mod unix_listener;
 pub mod virtio;
 
 pub use bus::{BusError, MmioBus, PioBus};
 pub use debug_exit::{DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState};
 pub use device::{BytePorts, Device, Lifecycle, MmioDevice, PioDevice, Shared};
+pub use generation::{GENERATION_BYTES, Generation, GenerationError, GenerationState};
 pub use i8042::{I8042, I8042_BASE, I8042_PORT_COUNT, I8042State};
 pub use irq::Irq;
 pub use power::{
-    GED_EVENT_PORT, GED_GSI, GED_POWER_BUTTON, POWER_BASE, POWER_PORT_COUNT, Power, PowerState, RESET_PORT,
-    RESET_VALUE, S5_SLP_TYP, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT,
+    GED_EVENT_PORT, GED_GENERATION, GED_GSI, GED_POWER_BUTTON, POWER_BASE, POWER_PORT_COUNT, Power,
+    PowerState, RESET_PORT, RESET_VALUE, S5_SLP_TYP, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT,
 };
+pub use pvpanic::{GuestPanic, PVPANIC_PORT, PVPANIC_PORT_COUNT, Pvpanic, PvpanicState};
 pub use registry::{KINDS, Kind};
 pub use rtc::{RTC_BASE, RTC_CENTURY_INDEX, RTC_PORT_COUNT, Rtc, RtcState, WallClock};
 pub use serial::{Serial, SerialBackend};

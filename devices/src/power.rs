@@ -1,4 +1,4 @@
-//! Power-off, reset and power button for a guest with hardware-reduced ACPI (ACPI 6.5 §4.1, §4.8.3.7, §5.6.9).
+//! Power-off, reset, power button and news of its generation for a guest with hardware-reduced ACPI (ACPI 6.5 §4.1, §4.8.3.7, §5.6.9).
 //!
 //! Hardware-reduced, because the alternative, the fixed hardware of the PM1 blocks, wants a level-triggered SCI and
 //! an enable dance, for nothing that a guest of ours needs. The tables must say:
@@ -9,7 +9,8 @@
 //! - DSDT: `\_S5 = Package { S5_SLP_TYP }`; a generic event device `ACPI0013` with
 //!   `Interrupt(ResourceConsumer, Edge, ActiveHigh, Exclusive) { GED_GSI }` and an `_EVT` that reads one byte at
 //!   [`GED_EVENT_PORT`] (`OperationRegion(…, SystemIO, GED_EVENT_PORT, 1)`; reading clears it) and, if
-//!   [`GED_POWER_BUTTON`] is set in it, does `Notify(PWRB, 0x80)`; a power button device `PNP0C0C` named `PWRB`.
+//!   [`GED_POWER_BUTTON`] is set in it, does `Notify(PWRB, 0x80)`; a power button device `PNP0C0C` named `PWRB`. Likewise
+//!   [`GED_GENERATION`] and `Notify(VGEN, 0x80)`.
 //! - Hardware-reduced Linux takes no legacy device for granted: serial (`PNP0501`, IRQ 4) and RTC (`PNP0B00`) must
 //!   stand in the DSDT.
 
@@ -34,6 +35,8 @@ pub const RESET_VALUE: u8 = 1;
 pub const GED_EVENT_PORT: u16 = POWER_BASE + 3;
 /// Bit of [`GED_EVENT_PORT`]: the power button was pressed.
 pub const GED_POWER_BUTTON: u8 = 1;
+/// Bit of [`GED_EVENT_PORT`]: the guest's generation has changed.
+pub const GED_GENERATION: u8 = 2;
 /// Interrupt of the generic event device: edge-triggered, active-high.
 pub const GED_GSI: u32 = 9;
 /// SLP_TYP of S5 (soft off), the first element of `\_S5`.
@@ -48,7 +51,7 @@ const SLP_TYP_SHIFT: u8 = 2;
 const SLP_TYP_MASK: u8 = 0b111;
 const SLP_EN: u8 = 1 << 5;
 
-/// Sleep registers, reset register and the power button's event register.
+/// Sleep registers, reset register and the event register.
 pub struct Power {
     instance: String,
     irq: Irq,
@@ -78,7 +81,16 @@ impl Power {
     /// Presses the power button. What the guest makes of it is its own business; Linux with an ACPI daemon powers
     /// off. Presses before the guest looked are one press.
     pub fn press_power_button(&mut self) {
-        self.events |= GED_POWER_BUTTON;
+        self.tell(GED_POWER_BUTTON);
+    }
+
+    /// Tells the guest that its [`Generation`](crate::Generation) has changed.
+    pub fn tell_of_generation(&mut self) {
+        self.tell(GED_GENERATION);
+    }
+
+    fn tell(&mut self, event: u8) {
+        self.events |= event;
         self.irq.raise();
     }
 }
@@ -126,7 +138,7 @@ impl Save for Power {
     }
 
     fn restore(&mut self, state: &PowerState) -> Result<(), StateError> {
-        if state.events & !GED_POWER_BUTTON != 0 {
+        if state.events & !(GED_POWER_BUTTON | GED_GENERATION) != 0 {
             let reason =
                 format!("its pending events {:#x} hold one that this build does not have", state.events);
             return Err(StateError::Invalid { instance: self.instance.clone(), reason });

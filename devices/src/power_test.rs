@@ -3,8 +3,8 @@
 use godwit_state::Save;
 
 use crate::{
-    BytePorts, GED_EVENT_PORT, GED_POWER_BUTTON, Irq, Lifecycle, POWER_BASE, Power, PowerState, RESET_PORT,
-    RESET_VALUE, S5_SLP_TYP, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, Stop, StopLine,
+    BytePorts, GED_EVENT_PORT, GED_GENERATION, GED_POWER_BUTTON, Irq, Lifecycle, POWER_BASE, Power,
+    PowerState, RESET_PORT, RESET_VALUE, S5_SLP_TYP, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, Stop, StopLine,
 };
 
 const SLP_EN: u8 = 1 << 5;
@@ -60,6 +60,9 @@ fn a_press_interrupts_and_is_cleared_by_reading() {
     bench.power.press_power_button();
     assert_eq!(bench.irq.event().read().unwrap(), 2);
     assert_eq!([bench.events(), bench.events()], [GED_POWER_BUTTON, 0]);
+    bench.power.press_power_button();
+    bench.power.tell_of_generation();
+    assert_eq!([bench.events(), bench.events()], [GED_POWER_BUTTON | GED_GENERATION, 0]);
 }
 
 #[test]

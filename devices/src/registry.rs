@@ -6,9 +6,9 @@
 use godwit_state::Schema;
 
 use crate::{
-    DebugExitState, I8042State, PowerState, RtcState,
+    DebugExitState, GenerationState, I8042State, PowerState, PvpanicState, RtcState,
     serial::SerialState,
-    virtio::{BalloonState, BlockState, NetState, RngState, VirtioState},
+    virtio::{BalloonState, BlockState, ConsoleState, NetState, RngState, VirtioState, VsockState},
 };
 
 /// A kind of device and the versions of its saved state.
@@ -47,8 +47,12 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<RtcState>(),
     Kind::of::<DebugExitState>(),
     Kind::of::<PowerState>(),
+    Kind::of::<GenerationState>(),
+    Kind::of::<PvpanicState>(),
     Kind::of::<VirtioState<RngState>>(),
     Kind::of::<VirtioState<BlockState>>(),
     Kind::of::<VirtioState<NetState>>(),
     Kind::of::<VirtioState<BalloonState>>(),
+    Kind::of::<VirtioState<VsockState>>(),
+    Kind::of::<VirtioState<ConsoleState>>(),
 ];

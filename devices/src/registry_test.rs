@@ -12,17 +12,19 @@ use vm_memory::GuestAddress;
 use vmm_sys_util::tempfile::TempFile;
 
 use crate::{
-    DebugExit, Device, GuestMemory, I8042, Irq, KINDS, Kind, MmioDevice, PioDevice, Power, PowerState, Rtc,
-    RtcState, Serial, SerialBackend, Shared, StopLine,
+    DebugExit, Device, Generation, GenerationState, GuestMemory, I8042, Irq, KINDS, Kind, MmioDevice,
+    PioDevice, Power, PowerState, Pvpanic, PvpanicState, Rtc, RtcState, Serial, SerialBackend, Shared,
+    StopLine,
     serial::SerialState,
     virtio::{
-        self, Balloon, BalloonState, Block, BlockState, DiskConfig, NetState, QueueState, Rng, RngState,
-        TransportState, VirtioMmio, VirtioState,
+        self, Balloon, BalloonState, Block, BlockState, Console, ConsoleState, DiskConfig, NetState,
+        PortState, QueueState, Rng, RngState, TransportState, VirtioMmio, VirtioState, VsockState,
     },
 };
 
 /// How a guest reaches a device.
 enum Face {
+    None,
     Pio(Shared<dyn PioDevice>),
     Mmio(Shared<dyn MmioDevice>),
 }
@@ -35,6 +37,11 @@ struct Specimen {
 fn pio<D: Device + PioDevice + 'static>(device: D) -> Specimen {
     let device = Arc::new(Mutex::new(device));
     Specimen { device: device.clone(), face: Face::Pio(device) }
+}
+
+/// A device that a guest reaches by memory alone.
+fn unreached<D: Device + 'static>(device: D) -> Specimen {
+    Specimen { device: Arc::new(Mutex::new(device)), face: Face::None }
 }
 
 fn mmio<D: Device + MmioDevice + 'static>(device: D) -> Specimen {
@@ -52,6 +59,8 @@ fn make(kind: &Kind) -> Specimen {
         "rtc" => pio(Rtc::of_host("it")),
         "debug-exit" => pio(DebugExit::new("it", stop)),
         "power" => pio(Power::new("it", irq, stop)),
+        "pvpanic" => pio(Pvpanic::new("it", stop)),
+        "vmgenid" => unreached(Generation::new("it", memory(), GuestAddress(0x1000))),
         "virtio-rng" => mmio(VirtioMmio::new("it", Rng::new(), memory(), irq).unwrap()),
         "virtio-balloon" => {
             let config = "size=16M,deflate_on_oom=on,free_page_reporting=on".parse().unwrap();
@@ -65,6 +74,12 @@ fn make(kind: &Kind) -> Specimen {
             mmio(VirtioMmio::new("it", block, memory(), irq).unwrap())
         }
         "virtio-net" => mmio(VirtioMmio::new("it", virtio::net_on_a_socket(), memory(), irq).unwrap()),
+        "virtio-vsock" => mmio(VirtioMmio::new("it", virtio::vsock_alone(), memory(), irq).unwrap()),
+        "virtio-console" => {
+            let ports = ["null", "name=agent,null"].map(|text| text.parse().unwrap());
+            let console = Console::new(&ports.each_ref(), stop).unwrap();
+            mmio(VirtioMmio::new("it", console, memory(), irq).unwrap())
+        }
         other => panic!("no test knows how to make a '{other}'"),
     };
     let (name, version) = specimen.with(|device| (device.kind(), device.version()));
@@ -89,6 +104,7 @@ impl Specimen {
         let mut data = access.value.to_le_bytes();
         let data = &mut data[..access.width];
         match (&self.face, access.is_write) {
+            (Face::None, _) => {}
             (Face::Pio(device), false) => device.lock().unwrap().read(access.offset as u16, data),
             (Face::Pio(device), true) => device.lock().unwrap().write(access.offset as u16, data),
             (Face::Mmio(device), false) => device.lock().unwrap().read(access.offset, data),
@@ -188,6 +204,9 @@ fn golden_payloads_still_mean_what_they_meant() {
     };
     assert_eq!(decoded::<SerialState>(), serial);
     assert_eq!(decoded::<PowerState>(), PowerState { events: 1 });
+    assert_eq!(decoded::<PvpanicState>(), PvpanicState { events: 2 });
+    let id = std::array::from_fn(|at| 0x10 + at as u8);
+    assert_eq!(decoded::<GenerationState>(), GenerationState { id });
     let rtc = decoded::<RtcState>();
     assert_eq!((rtc.index, rtc.register_a, rtc.register_b), (0x40, 0x26, 0x82));
     assert_eq!((rtc.offset_s, rtc.seen_second), (-3_600, 1_709_210_096));
@@ -240,6 +259,26 @@ fn the_golden_payload_of_a_balloon_still_means_what_it_meant() {
         statistics_kept: Some(5),
     };
     assert_eq!(device, balloon);
+}
+
+#[test]
+fn the_golden_payload_of_a_vsock_device_still_means_what_it_meant() {
+    let VirtioState { transport, device } = decoded::<VirtioState<VsockState>>();
+    assert_eq!((transport.driver_features, transport.queues.len()), (0x1_3000_0001, 3));
+    assert_eq!(device, VsockState { cid: 3, next_port: (1 << 30) + 9 });
+}
+
+#[test]
+fn the_golden_payload_of_a_console_still_means_what_it_meant() {
+    let VirtioState { transport, device } = decoded::<VirtioState<ConsoleState>>();
+    assert_eq!((transport.driver_features, transport.queues.len()), (0x1_3000_0002, 6));
+    let port = |name: &str, guest_open, told_open, owed| PortState {
+        name: name.into(),
+        guest_open,
+        told_open,
+        owed,
+    };
+    assert_eq!(device.ports, [port("", true, true, 0), port("agent", false, true, 12)]);
 }
 
 #[test]

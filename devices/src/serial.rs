@@ -24,15 +24,13 @@ use godwit_state::{Save, StateError};
 use vm_superio::Serial as Uart;
 use vmm_sys_util::epoll::EventSet;
 
+pub(crate) use self::input::{Input, Received};
+use self::waker::{Drained, Waker};
 pub use self::{
     backend::{SerialBackend, SerialError, UnknownBackend},
     output::{BUFFER_BYTES, Output, Sink},
     state::SerialState,
     sys::{RawTerminal, restore_terminal},
-};
-use self::{
-    input::Input,
-    waker::{Drained, Waker},
 };
 use crate::{BytePorts, Irq, Lifecycle, Stop, StopLine};
 
@@ -44,7 +42,7 @@ pub const COM1_GSI: u32 = 4;
 pub const SERIAL_PORT_COUNT: u16 = 8;
 
 /// How long a port that goes away waits for its last output to be read.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
+pub(crate) const LAST_OUTPUT: Duration = Duration::from_secs(2);
 /// Tag of the events that ask to look again whether input can be taken.
 const WAKE: u32 = 0;
 /// Tag of the events of the input's descriptor.

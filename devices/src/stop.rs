@@ -6,7 +6,10 @@
 
 use std::{
     io,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
@@ -34,6 +37,7 @@ pub struct StopLine(Arc<Line>);
 #[derive(Debug)]
 struct Line {
     asked: OnceLock<Stop>,
+    panicked: AtomicBool,
     event: EventFd,
 }
 
@@ -44,7 +48,7 @@ impl StopLine {
     /// Those of eventfd(2): out of descriptors or memory.
     pub fn new() -> io::Result<Self> {
         let event = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
-        Ok(Self(Arc::new(Line { asked: OnceLock::new(), event })))
+        Ok(Self(Arc::new(Line { asked: OnceLock::new(), panicked: AtomicBool::new(false), event })))
     }
 
     /// Asks for a stop. Only the first wish counts.
@@ -59,6 +63,17 @@ impl StopLine {
     #[must_use]
     pub fn asked(&self) -> Option<Stop> {
         self.0.asked.get().copied()
+    }
+
+    /// The guest has told that it panicked: however its run ends, that is why. It is no wish for the end.
+    pub fn report_panic(&self) {
+        self.0.panicked.store(true, Ordering::Release);
+    }
+
+    /// Whether the guest has told that it panicked.
+    #[must_use]
+    pub fn has_panicked(&self) -> bool {
+        self.0.panicked.load(Ordering::Acquire)
     }
 
     /// Becomes readable, and stays so until read, when a stop was asked for.

@@ -7,6 +7,7 @@
 pub mod balloon;
 mod block;
 mod chain;
+mod console;
 #[cfg(test)]
 mod driver_test;
 mod mmio;
@@ -19,8 +20,8 @@ mod rng;
 #[cfg(test)]
 mod rng_test;
 mod state;
-mod sys;
 mod used;
+mod vsock;
 
 use std::os::fd::RawFd;
 
@@ -29,21 +30,23 @@ use thiserror::Error;
 use virtio_queue::Queue;
 use vmm_sys_util::epoll::EventSet;
 
-#[cfg(test)]
-pub(crate) use self::net::net_on_a_socket;
 pub use self::{
     balloon::{Balloon, BalloonConfig, BalloonState},
     block::{
         Block, BlockState, DiskConfig, DiskError, ImageError, ImageType, MAX_DISK_QUEUE_SIZE,
         MAX_DISK_QUEUES, SERIAL_BYTES,
     },
+    console::{Console, ConsoleError, ConsoleState, PortConfig, PortMode, PortState},
     mmio::VirtioMmio,
     net::{Mac, NET_KEYS, Net, NetConfig, NetError, NetState, Tap, TapError},
     queue::Served,
     registers::{MMIO_WINDOW_BYTES, NOTIFY_OFFSET},
     rng::{Rng, RngConfig, RngState},
     state::{QueueState, TransportState, VirtioState},
+    vsock::{Vsock, VsockConfig, VsockError, VsockState},
 };
+#[cfg(test)]
+pub(crate) use self::{net::net_on_a_socket, vsock::vsock_alone};
 use crate::GuestMemory;
 
 /// What the driver, or the host, did that ends a device's work until the driver resets it.

@@ -8,7 +8,7 @@
 #   vmlinux          its payload: an ELF with a PVH note
 #   release          the kernel's release, e.g. 6.1.0-56-cloud-amd64
 #   lib/modules/     its modules, with modules.dep
-#   initramfs.cpio   busybox, the virtio modules, memwork and /init (not with --kernel-only)
+#   initramfs.cpio   busybox, the virtio modules, memwork, vsockwork and /init (not with --kernel-only)
 # <series> is a link to the folder of the release. What is there already is used as it is and needs no network;
 # --update asks Debian for a newer release. The same inputs give the same bytes.
 set -euo pipefail
@@ -17,7 +17,8 @@ export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${GODWIT_LINUX_CACHE:-$here/../../.cache/linux}
 # Modules of the initramfs; their dependencies come along.
-guest_modules="virtio_mmio virtio_rng virtio_blk virtio_net virtio_balloon button evdev"
+guest_modules="virtio_mmio virtio_rng virtio_blk virtio_net virtio_balloon vmw_vsock_virtio_transport pvpanic-mmio
+    virtio_console button evdev"
 
 die() {
     echo "build.sh: $*" >&2
@@ -114,13 +115,13 @@ fetch() {
     ln -sfn "$release" "$cache/$1"
 }
 
-# build_memwork: the static program that works and checks; the path of the binary on stdout.
-build_memwork() {
+# build_programs: the static programs that work and check, memwork and vsockwork; their folder on stdout.
+build_programs() {
     local target="$cache/memwork"
     RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$here=linux" \
         cargo build --quiet --locked --release --target x86_64-unknown-linux-gnu --target-dir "$target" \
         --manifest-path "$here/memwork/Cargo.toml" || die "memwork does not build"
-    echo "$target/x86_64-unknown-linux-gnu/release/memwork"
+    echo "$target/x86_64-unknown-linux-gnu/release"
 }
 
 # copy_modules RELEASE ROOT: the guest's modules, unpacked and in the order of loading, as ROOT/modules/NN-name.ko.
@@ -144,9 +145,9 @@ copy_modules() {
 
 # initramfs RELEASE: packs the initramfs, unless the one there was made from the same inputs.
 initramfs() {
-    local root memwork stamp out="$cache/$1/initramfs.cpio"
-    memwork=$(build_memwork)
-    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$memwork" "$(command -v busybox)" | sha256sum)
+    local root programs stamp out="$cache/$1/initramfs.cpio"
+    programs=$(build_programs)
+    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$here/portwork" "$programs"/{memwork,vsockwork} "$(command -v busybox)" | sha256sum)
     [ -e "$out" ] && [ "$(cat "$out.stamp" 2>/dev/null)" = "$stamp" ] && return
     root=$(mktemp -d "$cache/.initramfs.XXXXXX")
     chmod 755 "$root"
@@ -155,8 +156,8 @@ initramfs() {
     busybox --list | grep -v '^busybox$' | while read -r applet; do ln -s busybox "$root/bin/$applet"; done
     install -m 755 "$here/init" "$root/init"
     install -m 755 "$here/power-button" "$root/etc/acpi/PWRF/00000080"
-    install -m 755 "$memwork" "$root/bin/memwork"
-    install -m 755 "$here/diskwork" "$root/bin/diskwork"
+    install -m 755 "$programs"/{memwork,vsockwork} "$root/bin/"
+    install -m 755 "$here/diskwork" "$here/portwork" "$root/bin/"
     copy_modules "$1" "$root"
     find "$root" -exec touch -h -d @0 {} +
     (cd "$root" && find . -mindepth 1 -print0 | sort -z | cpio --null --create --quiet --format=newc \

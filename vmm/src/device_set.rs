@@ -6,8 +6,10 @@
 
 use std::fmt::Display;
 
+use godwit_devices::PvpanicState;
 use godwit_devices::virtio::{
-    BalloonConfig, BalloonState, Block, BlockState, DiskConfig, NetConfig, NetState, RngConfig,
+    BalloonConfig, BalloonState, Block, BlockState, ConsoleState, DiskConfig, NetConfig, NetState,
+    PortConfig, PortMode, RngConfig, VsockConfig, VsockState,
 };
 use godwit_state::Schema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,18 @@ pub struct DeviceSet {
     /// The memory balloon: `balloon0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balloon: Option<BalloonConfig>,
+    /// Sockets between host and guest: `vsock0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vsock: Option<VsockConfig>,
+    /// The console of the console device, `console0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console: Option<PortConfig>,
+    /// Its ports with names. This field is godwit's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub console_ports: Vec<PortConfig>,
+    /// The port by which a guest tells that it panicked: `pvpanic`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pvpanic: bool,
 }
 
 /// Name and kind of a device, by which a guest's devices and a target's are compared.
@@ -48,9 +62,17 @@ impl DeviceName {
 }
 
 impl DeviceSet {
+    /// Name of the port for panics.
+    pub(crate) const PVPANIC: &str = "pvpanic";
     /// The flag that asks for a device, by the kind of its saved state.
-    const FLAGS: &[(&str, &str)] =
-        &[(BlockState::KIND, "--disk"), (NetState::KIND, "--net"), (BalloonState::KIND, "--balloon")];
+    const FLAGS: &[(&str, &str)] = &[
+        (BlockState::KIND, "--disk"),
+        (NetState::KIND, "--net"),
+        (BalloonState::KIND, "--balloon"),
+        (VsockState::KIND, "--vsock"),
+        (PvpanicState::KIND, "--pvpanic"),
+        (ConsoleState::KIND, "--console"),
+    ];
 
     /// The flag that asks for a device whose saved state is of `kind`; none for what every machine has.
     #[must_use]
@@ -78,7 +100,21 @@ impl DeviceSet {
         }
         each(&self.disks, "disk", DiskConfig::check)?;
         each(&self.net, "net", NetConfig::check)?;
-        each(std::slice::from_ref(&self.rng), "rng", RngConfig::check)
+        each(std::slice::from_ref(&self.rng), "rng", RngConfig::check)?;
+        each(self.vsock.as_slice(), "vsock", VsockConfig::check)?;
+        each(&self.ports(), "console port ", |port| port.backend().map(drop))
+    }
+
+    /// The ports of the console device, by number.
+    #[must_use]
+    pub fn ports(&self) -> Vec<&PortConfig> {
+        self.console.iter().chain(&self.console_ports).collect()
+    }
+
+    /// Whether the terminal is the console device's.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.ports().iter().any(|port| port.mode == PortMode::Tty)
     }
 
     /// Whether nobody else has what only one machine may use at a time; that of these which is in use is told as long as
@@ -101,6 +137,12 @@ impl DeviceSet {
         }
         let disks = named(&self.disks, "disk", BlockState::KIND);
         let net = named(&self.net, "net", NetState::KIND);
-        disks.chain(net).chain(named(self.balloon.as_slice(), "balloon", BalloonState::KIND)).collect()
+        let balloon = named(self.balloon.as_slice(), "balloon", BalloonState::KIND);
+        let vsock = named(self.vsock.as_slice(), "vsock", VsockState::KIND);
+        let pvpanic =
+            self.pvpanic.then(|| DeviceName { instance: Self::PVPANIC.into(), kind: PvpanicState::KIND });
+        let console = !self.ports().is_empty();
+        let console = console.then(|| DeviceName::numbered("console", 0, ConsoleState::KIND));
+        disks.chain(net).chain(balloon).chain(vsock).chain(console).chain(pvpanic).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use godwit_devices::virtio::ImageError;
+use godwit_devices::{GenerationError, virtio::ImageError};
 use godwit_state::StateError;
 use thiserror::Error;
 
@@ -43,6 +43,9 @@ pub enum MachineError {
     /// CPUID cannot be made.
     #[error(transparent)]
     Cpuid(#[from] CpuidError),
+    /// The guest cannot be given a generation.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
     /// A saved state that cannot be written or taken over.
     #[error(transparent)]
     State(#[from] StateError),

@@ -122,6 +122,8 @@ struct StopWatch {
 impl MutEventSubscriber for StopWatch {
     fn process(&mut self, _: Events, ops: &mut EventOps<'_>) {
         let exit = match self.stop.asked() {
+            // Its reset or power-off is what it does about its panic.
+            Some(Stop::PowerOff | Stop::Reset) if self.stop.has_panicked() => Exit::GuestPanic,
             Some(Stop::PowerOff) => Exit::PowerOff,
             Some(Stop::Reset) => Exit::Reset,
             // A process has the low eight bits for its status.

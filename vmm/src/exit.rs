@@ -40,6 +40,8 @@ pub enum Exit {
         /// Which vCPU reported it.
         vcpu: u8,
     },
+    /// The guest told that it panicked (pvpanic), and then ended.
+    GuestPanic,
     /// A thread of this program that the guest needs ended: a defect of ours, never of the guest.
     VmmFailed(String),
     /// The user typed the quit keys on the console.
@@ -56,7 +58,7 @@ impl Exit {
             Self::TripleFault { .. } => EXIT_TRIPLE_FAULT,
             Self::DebugExit(code) => *code,
             Self::KvmInternal(_) => EXIT_KVM_INTERNAL,
-            Self::GuestCrash { .. } => EXIT_GUEST_CRASH,
+            Self::GuestCrash { .. } | Self::GuestPanic => EXIT_GUEST_CRASH,
             Self::VmmFailed(_) => EXIT_VMM_FAILED,
             Self::Quit => EXIT_QUIT,
         }
@@ -81,6 +83,7 @@ impl fmt::Display for Exit {
             }
             Self::KvmInternal(what) => write!(f, "KVM could not go on: {what}"),
             Self::GuestCrash { vcpu } => write!(f, "the guest reported on vCPU {vcpu} that it crashed"),
+            Self::GuestPanic => write!(f, "the guest panicked, as it told by its pvpanic device, and ended"),
             Self::VmmFailed(what) => write!(f, "a part of godwit failed: {what}"),
             Self::Quit => write!(f, "ended by the quit keys on the console"),
         }

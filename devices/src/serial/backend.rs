@@ -7,10 +7,7 @@ use std::{
     io::{self, IsTerminal},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::{
-            fs::FileTypeExt,
-            net::{UnixListener, UnixStream},
-        },
+        unix::net::UnixListener,
     },
     path::{Path, PathBuf},
     str::FromStr,
@@ -20,6 +17,7 @@ use std::{
 use thiserror::Error;
 
 use super::{escape::Escape, input::Input, output::Sink};
+use crate::unix_listener::{self, ListenError};
 
 /// The outside of a serial port. As text: `stdio`, `file=PATH`, `socket=PATH`, `null`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +51,11 @@ impl FromStr for SerialBackend {
     }
 }
 
-/// Why a serial port could not be made.
+/// Why a serial port, or a port of a console device, could not be made.
 #[derive(Debug, Error)]
 pub enum SerialError {
     /// The output file cannot be opened.
-    #[error("serial output file {path}: {source}", path = path.display())]
+    #[error("console file {path}: {source}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -65,13 +63,13 @@ pub enum SerialError {
         source: io::Error,
     },
     /// Someone listens at the socket's path already, or it is no socket.
-    #[error("serial socket {path} is in use; choose another path or end the process that listens there", path = path.display())]
+    #[error("console socket {path} is in use; choose another path or end the process that listens there", path = path.display())]
     SocketInUse {
         /// The path.
         path: PathBuf,
     },
     /// The socket cannot be made.
-    #[error("serial socket {path}: {source}", path = path.display())]
+    #[error("console socket {path}: {source}", path = path.display())]
     Socket {
         /// The path.
         path: PathBuf,
@@ -79,16 +77,16 @@ pub enum SerialError {
         source: io::Error,
     },
     /// Standard input or output cannot be used.
-    #[error("standard input and output cannot be used for the serial port: {0}; is one of them closed?")]
+    #[error("standard input and output cannot be used for a console: {0}; is one of them closed?")]
     Stdio(io::Error),
     /// No event descriptor or thread for the port.
-    #[error("the serial port cannot be set up: {0}")]
+    #[error("a console cannot be set up: {0}")]
     Setup(io::Error),
 }
 
 impl SerialBackend {
     /// Opens both directions.
-    pub(super) fn open(&self) -> Result<(Input, Option<Sink>), SerialError> {
+    pub(crate) fn open(&self) -> Result<(Input, Option<Sink>), SerialError> {
         match self {
             Self::Null => Ok((Input::None, Some(Sink::Null))),
             Self::Stdio => open_stdio().map_err(SerialError::Stdio),
@@ -115,26 +113,9 @@ fn duplicate(fd: BorrowedFd<'_>) -> io::Result<File> {
     Ok(fd.try_clone_to_owned()?.into())
 }
 
-/// Listens at `path`, in place of a socket that a dead process left there.
 fn listen(path: &Path) -> Result<UnixListener, SerialError> {
-    let failed = |source| SerialError::Socket { path: path.into(), source };
-    let listener = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if !is_stale(path) {
-                return Err(SerialError::SocketInUse { path: path.into() });
-            }
-            std::fs::remove_file(path).map_err(failed)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    }
-    .map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
-}
-
-/// Whether `path` is a socket on which nobody listens.
-fn is_stale(path: &Path) -> bool {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    is_socket && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    unix_listener::listen(path).map_err(|error| match error {
+        ListenError::InUse => SerialError::SocketInUse { path: path.into() },
+        ListenError::Host(source) => SerialError::Socket { path: path.into(), source },
+    })
 }

@@ -76,6 +76,11 @@ impl Input {
         matches!(self, Self::Socket(Socket { client: None, .. }))
     }
 
+    /// Whether this is a socket with a client.
+    pub fn has_client(&self) -> bool {
+        matches!(self, Self::Socket(Socket { client: Some(_), .. }))
+    }
+
     /// Lets the client that knocks in; `None` when this is no socket, when one is in already, or when it left again.
     pub fn accept(&mut self) -> Option<Arc<UnixStream>> {
         let Self::Socket(socket @ Socket { client: None, .. }) = self else { return None };

@@ -5,7 +5,7 @@
 //! either serves a good chain or nothing.
 
 use virtio_queue::{DescriptorChain, desc::split::Descriptor};
-use vm_memory::GuestMemoryBackend;
+use vm_memory::{Bytes, GuestMemoryBackend};
 
 use super::ServeError;
 use crate::GuestMemory;
@@ -37,4 +37,22 @@ pub fn checked(
         Some(last) if last.has_next() => Err(ServeError::Chain("loops or leaves its table")),
         Some(_) => Ok(descriptors),
     }
+}
+
+/// Bytes of the buffers, all together.
+pub fn bytes_in(buffers: &[Descriptor]) -> usize {
+    buffers.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len() as usize))
+}
+
+/// Writes `bytes` to the buffers, which have room for them.
+///
+/// # Errors
+/// For a buffer that is not in memory.
+pub fn scatter(mut bytes: &[u8], buffers: &[Descriptor], memory: &GuestMemory) -> Result<(), ServeError> {
+    for buffer in buffers {
+        let (part, behind) = bytes.split_at(bytes.len().min(buffer.len() as usize));
+        memory.write_slice(part, buffer.addr()).map_err(virtio_queue::Error::GuestMemory)?;
+        bytes = behind;
+    }
+    Ok(())
 }

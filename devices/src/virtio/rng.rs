@@ -16,8 +16,8 @@ use vm_memory::Bytes;
 use vmm_sys_util::epoll::EventSet;
 
 pub use self::config::RngConfig;
-use super::{ServeError, Served, Source, VirtioDevice, chain, sys};
-use crate::{GuestMemory, rate_limiter::RateLimiter};
+use super::{ServeError, Served, Source, VirtioDevice, chain};
+use crate::{GuestMemory, rate_limiter::RateLimiter, sys::fill_random};
 
 /// Device type of an entropy source.
 const DEVICE_TYPE: u32 = 4;
@@ -96,7 +96,7 @@ fn fill(buffers: &[Descriptor], memory: &GuestMemory) -> Result<u32, ServeError>
         let mut left = (buffer.len() as usize).min(MAX_REQUEST_BYTES - filled);
         while left > 0 {
             let draw = &mut random[..left.min(DRAW_BYTES)];
-            sys::fill_random(draw)?;
+            fill_random(draw)?;
             memory.write_slice(draw, address).map_err(virtio_queue::Error::GuestMemory)?;
             left -= draw.len();
             filled += draw.len();

@@ -9,6 +9,9 @@ use crate::sys::{port, ring0};
 const DEBUG_EXIT: u16 = 0xf4;
 const KEYBOARD_COMMAND: u16 = 0x64;
 const RESET: u8 = 0xfe;
+/// QEMU's pvpanic, and what says that the guest panicked.
+const PVPANIC: u16 = 0x505;
+const PANICKED: u8 = 1;
 /// Looks at a port that give a VMM time to act on what was written to another.
 const PATIENCE: u32 = 1000;
 
@@ -18,7 +21,10 @@ pub fn exit(how: Exit, status: u8) -> ! {
         port::write(DEBUG_EXIT, status);
         wait();
     }
-    if how == Exit::Debug || how == Exit::Reset {
+    if how == Exit::Panic {
+        port::write(PVPANIC, PANICKED);
+    }
+    if matches!(how, Exit::Debug | Exit::Reset | Exit::Panic) {
         port::write(KEYBOARD_COMMAND, RESET);
         wait();
     }

@@ -60,6 +60,8 @@ pub enum Exit {
     Debug,
     /// A reset by the keyboard controller.
     Reset,
+    /// Word of a panic by pvpanic, and a reset.
+    Panic,
     /// A fault that cannot be delivered.
     Triple,
     /// Halted for ever, with interrupts closed.
@@ -170,9 +172,14 @@ const TABLE: &[(&str, &str, Set)] = &[
         to.seed = number(value, 0, u64::MAX)?;
         Some(())
     }),
-    ("exit", "exit=debug|reset|triple|halt", |to, value| {
-        let ways =
-            [("debug", Exit::Debug), ("reset", Exit::Reset), ("triple", Exit::Triple), ("halt", Exit::Halt)];
+    ("exit", "exit=debug|reset|panic|triple|halt", |to, value| {
+        let ways = [
+            ("debug", Exit::Debug),
+            ("reset", Exit::Reset),
+            ("panic", Exit::Panic),
+            ("triple", Exit::Triple),
+            ("halt", Exit::Halt),
+        ];
         to.exit = choice(value, &ways)?;
         Some(())
     }),

@@ -4,8 +4,11 @@
 //! much as moving a guest. One target, so that two hosts run at a time.
 
 mod balloon;
+mod console;
 mod disk;
 mod host;
 mod net;
+mod panic;
 mod serve;
 mod stock;
+mod vsock;

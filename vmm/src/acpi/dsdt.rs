@@ -1,4 +1,5 @@
-//! The devices, in AML: serial port, clock, power button with its event device, virtio-mmio windows, soft off.
+//! The devices, in AML: serial port, clock, power button and generation with their event device, virtio-mmio windows, the
+//! port for panics, soft off.
 
 use acpi_tables::Aml;
 use acpi_tables::aml::{
@@ -8,9 +9,15 @@ use acpi_tables::aml::{
 };
 use acpi_tables::sdt::Sdt;
 use godwit_devices::serial::{COM1_BASE, COM1_GSI, SERIAL_PORT_COUNT};
-use godwit_devices::{GED_EVENT_PORT, GED_GSI, GED_POWER_BUTTON, RTC_BASE, RTC_PORT_COUNT, S5_SLP_TYP};
+use godwit_devices::{
+    GED_EVENT_PORT, GED_GENERATION, GED_GSI, GED_POWER_BUTTON, PVPANIC_PORT, PVPANIC_PORT_COUNT, RTC_BASE,
+    RTC_PORT_COUNT, S5_SLP_TYP,
+};
+use vm_memory::Address;
 
-use super::{AcpiError, MmioDevice, OEM_ID, OEM_REVISION, OEM_TABLE_ID, encode};
+use crate::boot::layout::GENERATION;
+
+use super::{AcpiError, Attached, MmioDevice, OEM_ID, OEM_REVISION, OEM_TABLE_ID, encode};
 
 /// Size of a table header, which an empty table consists of.
 const HEADER_BYTES: u32 = 36;
@@ -19,14 +26,21 @@ const REVISION: u8 = 2;
 /// `Notify` code of a pressed button (ACPI 6.5 §4.8.3.2.2).
 const BUTTON_PRESSED: u8 = 0x80;
 
-/// The table for a machine with the windows `mmio`.
-pub(super) fn bytes(mmio: &[MmioDevice]) -> Result<Vec<u8>, AcpiError> {
-    let windows: Vec<VirtioMmio> = mmio
+/// `Notify` code of a changed generation.
+const GENERATION_CHANGED: u8 = 0x80;
+
+/// The table for a machine with what is `attached`.
+pub(super) fn bytes(attached: Attached<'_>) -> Result<Vec<u8>, AcpiError> {
+    let windows: Vec<VirtioMmio> = attached
+        .windows
         .iter()
         .enumerate()
         .map(|(index, window)| VirtioMmio::new(index, window))
         .collect::<Result<_, _>>()?;
-    let mut devices: Vec<&dyn Aml> = vec![&SerialPort, &Clock, &PowerButton];
+    let mut devices: Vec<&dyn Aml> = vec![&SerialPort, &Clock, &Events];
+    if attached.pvpanic {
+        devices.push(&PanicPort);
+    }
     devices.extend(windows.iter().map(|window| window as &dyn Aml));
     let soft_off = Package::new(vec![&S5_SLP_TYP, &ZERO, &ZERO, &ZERO]);
 
@@ -83,13 +97,24 @@ impl Aml for Clock {
     }
 }
 
-/// The power button and the generic event device (ACPI 6.5 §5.6.9) that tells of it.
-struct PowerButton;
+/// The power button, the generation, and the generic event device (ACPI 6.5 §5.6.9) that tells of both.
+struct Events;
 
-impl Aml for PowerButton {
+impl Aml for Events {
     fn to_aml_bytes(&self, sink: &mut dyn acpi_tables::AmlSink) {
         Device::new("PWRB".into(), vec![&Name::new("_HID".into(), &EISAName::new("PNP0C0C"))])
             .to_aml_bytes(sink);
+        let (low, high) = (GENERATION.raw_value() as u32, 0_u32);
+        Device::new(
+            "VGEN".into(),
+            vec![
+                &Name::new("_HID".into(), &"QEMUVGID"),
+                &Name::new("_CID".into(), &"VM_Gen_Counter"),
+                &Name::new("_DDN".into(), &"VM_Gen_Counter"),
+                &Name::new("ADDR".into(), &Package::new(vec![&low, &high])),
+            ],
+        )
+        .to_aml_bytes(sink);
 
         let events = Field::new(
             "EVRG".into(),
@@ -98,11 +123,14 @@ impl Aml for PowerButton {
             FieldUpdateRule::WriteAsZeroes,
             vec![FieldEntry::Named(*b"EVNT", 8)],
         );
-        let (event, button) = (Path::new("EVNT"), Path::new("PWRB"));
+        let (event, button, generation) = (Path::new("EVNT"), Path::new("PWRB"), Path::new("VGEN"));
         // Reading clears the register, so it is read once.
         let read = Store::new(&Local(0), &event);
         let pressed = And::new(&ZERO, &Local(0), &GED_POWER_BUTTON);
-        let notify = Notify::new(&button, &BUTTON_PRESSED);
+        let press = Notify::new(&button, &BUTTON_PRESSED);
+        let changed = And::new(&ZERO, &Local(0), &GED_GENERATION);
+        let change = Notify::new(&generation, &GENERATION_CHANGED);
+        let each = [If::new(&pressed, vec![&press]), If::new(&changed, vec![&change])];
         Device::new(
             "GED_".into(),
             vec![
@@ -110,7 +138,23 @@ impl Aml for PowerButton {
                 &resources(vec![&edge(GED_GSI)]),
                 &OpRegion::new("EVRG".into(), OpRegionSpace::SystemIO, &GED_EVENT_PORT, &ONE),
                 &events,
-                &Method::new("_EVT".into(), 1, true, vec![&read, &If::new(&pressed, vec![&notify])]),
+                &Method::new("_EVT".into(), 1, true, vec![&read, &each[0], &each[1]]),
+            ],
+        )
+        .to_aml_bytes(sink);
+    }
+}
+
+/// The port by which a guest tells of its panic.
+struct PanicPort;
+
+impl Aml for PanicPort {
+    fn to_aml_bytes(&self, sink: &mut dyn acpi_tables::AmlSink) {
+        Device::new(
+            "PEVT".into(),
+            vec![
+                &Name::new("_HID".into(), &"QEMU0001"),
+                &resources(vec![&ports(PVPANIC_PORT, PVPANIC_PORT_COUNT)]),
             ],
         )
         .to_aml_bytes(sink);

@@ -15,10 +15,10 @@ use acpi_tables::Aml;
 use acpi_tables::rsdp::Rsdp;
 use acpi_tables::xsdt::XSDT;
 use thiserror::Error;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
+use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryError};
 
 use crate::boot::GuestMemory;
-use crate::boot::layout::ACPI;
+use crate::boot::layout::{ACPI, GENERATION};
 
 const OEM_ID: [u8; 6] = *b"GODWIT";
 const OEM_TABLE_ID: [u8; 8] = *b"GODWITVM";
@@ -64,15 +64,28 @@ pub enum AcpiError {
     Memory(#[from] GuestMemoryError),
 }
 
-/// Writes RSDP, DSDT, FADT, MADT and XSDT for a machine of `cpus` CPUs (APIC ids 0 to `cpus - 1`) with the windows
-/// `mmio`; returns where the RSDP is.
+/// What a machine has that not every machine has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attached<'a> {
+    /// Its virtio-mmio windows.
+    pub windows: &'a [MmioDevice],
+    /// Whether it has the port by which a guest tells of its panic.
+    pub pvpanic: bool,
+}
+
+/// Writes RSDP, DSDT, FADT, MADT and XSDT for a machine of `cpus` CPUs (APIC ids 0 to `cpus - 1`) with what is `attached`;
+/// returns where the RSDP is.
 ///
 /// # Errors
 /// [`AcpiError`], which names the window or the limit.
-pub fn write_tables(memory: &GuestMemory, cpus: u8, mmio: &[MmioDevice]) -> Result<GuestAddress, AcpiError> {
+pub fn write_tables(
+    memory: &GuestMemory,
+    cpus: u8,
+    attached: Attached<'_>,
+) -> Result<GuestAddress, AcpiError> {
     let rsdp = GuestAddress(ACPI.start);
     let mut area = Area { memory, next: (ACPI.start + Rsdp::len() as u64).next_multiple_of(ALIGNMENT) };
-    let dsdt = area.put(&dsdt::bytes(mmio)?)?;
+    let dsdt = area.put(&dsdt::bytes(attached)?)?;
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     xsdt.add_entry(area.put(&encode(&fadt::table(dsdt)))?);
     xsdt.add_entry(area.put(&encode(&madt::table(cpus)))?);
@@ -91,8 +104,8 @@ impl Area<'_> {
     /// Writes one table and returns its address.
     fn put(&mut self, table: &[u8]) -> Result<u64, AcpiError> {
         let (start, end) = (self.next, self.next + table.len() as u64);
-        if end > ACPI.end {
-            return Err(AcpiError::TooLarge { end, limit: ACPI.end });
+        if end > GENERATION.raw_value() {
+            return Err(AcpiError::TooLarge { end, limit: GENERATION.raw_value() });
         }
         self.memory.write_slice(table, GuestAddress(start))?;
         self.next = end.next_multiple_of(ALIGNMENT);

@@ -2,12 +2,16 @@
 
 use vm_memory::{Address, Bytes, GuestAddress};
 
-use super::{AcpiError, MmioDevice, write_tables};
+use super::{AcpiError, Attached, MmioDevice, write_tables};
 use crate::boot::GuestMemory;
-use crate::boot::layout::{ACPI, VIRTIO_MMIO_BASE, VIRTIO_MMIO_GSIS, VIRTIO_MMIO_SIZE};
+use crate::boot::layout::{ACPI, GENERATION, VIRTIO_MMIO_BASE, VIRTIO_MMIO_GSIS, VIRTIO_MMIO_SIZE};
 
 fn memory() -> GuestMemory {
     GuestMemory::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap()
+}
+
+fn only(windows: &[MmioDevice]) -> Attached<'_> {
+    Attached { windows, pvpanic: false }
 }
 
 /// As many windows as there can be.
@@ -46,9 +50,9 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 }
 
 /// FADT, MADT and DSDT, found as a guest finds them.
-fn tables(cpus: u8, mmio: &[MmioDevice]) -> [Vec<u8>; 3] {
+fn tables(cpus: u8, windows: &[MmioDevice]) -> [Vec<u8>; 3] {
     let memory = memory();
-    let rsdp = write_tables(&memory, cpus, mmio).unwrap().raw_value();
+    let rsdp = write_tables(&memory, cpus, Attached { windows, pvpanic: true }).unwrap().raw_value();
     assert_eq!(rsdp % 16, 0, "the RSDP is searched at multiples of 16");
     let root = read(&memory, rsdp, 36);
     assert_eq!(&root[..8], b"RSD PTR ");
@@ -111,6 +115,24 @@ fn the_dsdt_has_every_device_with_its_window_and_interrupt() {
 }
 
 #[test]
+fn the_dsdt_says_where_the_generation_is_and_how_to_tell_of_a_panic() {
+    let [.., dsdt] = tables(1, &[]);
+    // A package of two: the low half, and zero.
+    let place =
+        [b"ADDR\x12\x08\x02\x0c".as_slice(), &(GENERATION.raw_value() as u32).to_le_bytes(), &[0]].concat();
+    assert_eq!((count(&dsdt, &place), count(&dsdt, b"VM_Gen_Counter\0")), (1, 2));
+    // I/O ports at 0x505, one of them.
+    let port = [0x47, 1, 5, 5, 5, 5, 1, 1];
+    assert_eq!((count(&dsdt, b"QEMU0001\0"), count(&dsdt, &port)), (1, 1));
+    let without = super::dsdt::bytes(only(&[])).unwrap();
+    assert_eq!(count(&without, b"QEMU0001"), 0);
+    // The event method tells of both.
+    for told in [b"\x86PWRB\x0a\x80", b"\x86VGEN\x0a\x80"] {
+        assert_eq!(count(&dsdt, told), 1, "{told:?}");
+    }
+}
+
+#[test]
 fn interrupts_of_windows_are_nobody_elses() {
     let mut taken = vec![0, 2, 8, 13, godwit_devices::serial::COM1_GSI, godwit_devices::GED_GSI];
     for gsi in VIRTIO_MMIO_GSIS {
@@ -122,7 +144,7 @@ fn interrupts_of_windows_are_nobody_elses() {
 #[test]
 fn a_window_beyond_4_gib_is_refused() {
     for (base, size) in [(1 << 32, 0x1000), (0xffff_f000, 0x2000), (u64::MAX, 0x1000)] {
-        let error = write_tables(&memory(), 1, &[MmioDevice { base, size, gsi: 5 }]).unwrap_err();
+        let error = write_tables(&memory(), 1, only(&[MmioDevice { base, size, gsi: 5 }])).unwrap_err();
         assert!(matches!(error, AcpiError::WindowTooHigh { .. }), "{error}");
     }
 }
@@ -131,14 +153,14 @@ fn a_window_beyond_4_gib_is_refused() {
 fn tables_that_do_not_fit_are_refused_and_write_nothing_beyond() {
     let memory = GuestMemory::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
     let many = vec![windows()[0]; 4000];
-    let error = write_tables(&memory, 16, &many).unwrap_err();
+    let error = write_tables(&memory, 16, only(&many)).unwrap_err();
     assert!(matches!(error, AcpiError::TooLarge { .. }), "{error}");
-    assert_eq!(read(&memory, ACPI.end, 4096), [0; 4096]);
+    assert_eq!(read(&memory, GENERATION.raw_value(), 8192), [0; 8192]);
 }
 
 #[test]
 fn a_guest_without_the_area_is_refused() {
     let small = GuestMemory::from_ranges(&[(GuestAddress(0), 0x8_0000)]).unwrap();
-    let error = write_tables(&small, 1, &[]).unwrap_err();
+    let error = write_tables(&small, 1, only(&[])).unwrap_err();
     assert!(error.to_string().starts_with("cannot write the ACPI tables into guest memory"), "{error}");
 }

@@ -4,6 +4,9 @@
 //! hold what changes nothing ([`Neutral`]), so that a configuration with every default spelt out is taken; and all
 //! others, which are refused by name. Nothing is passed over in silence.
 
+use std::path::PathBuf;
+
+use godwit_devices::virtio::{PortConfig, PortMode};
 use serde::Deserialize;
 
 use super::{
@@ -14,8 +17,21 @@ use super::{
 use crate::{DeviceSet, SerialConfig};
 
 /// What is served.
-const SERVED: [&str; 10] =
-    ["cpus", "memory", "payload", "disks", "net", "rng", "balloon", "serial", "console", "debug_console"];
+const SERVED: [&str; 13] = [
+    "cpus",
+    "memory",
+    "payload",
+    "disks",
+    "net",
+    "rng",
+    "balloon",
+    "vsock",
+    "serial",
+    "console",
+    "console_ports",
+    "debug_console",
+    "pvpanic",
+];
 
 /// What a machine of godwit's does not have.
 const UNSERVED: &[Neutral] = &[
@@ -26,12 +42,10 @@ const UNSERVED: &[Neutral] = &[
     ("devices", &["[]"]),
     ("user_devices", &["[]"]),
     ("vdpa", &["[]"]),
-    ("vsock", &[]),
     ("numa", &["[]"]),
     ("iommu", &["false"]),
     ("watchdog", &["false"]),
     ("rtc", &[]),
-    ("pvpanic", &["false"]),
     ("pci_segments", &["[]"]),
     ("platform", &["{}"]),
     ("tpm", &[]),
@@ -105,8 +119,14 @@ const RNG: &[Neutral] =
 const BALLOON: &[Neutral] =
     &[("id", &["\"balloon0\""]), ("iommu", &["false"]), ("pci_segment", &["0"]), ("pci_device_id", &[])];
 
+const VSOCK: &[Neutral] =
+    &[("id", &["\"vsock0\""]), ("iommu", &["false"]), ("pci_segment", &["0"]), ("pci_device_id", &[])];
+
+const CONSOLE: &[Neutral] =
+    &[("id", &["\"console0\""]), ("iommu", &["false"]), ("pci_segment", &["0"]), ("pci_device_id", &[])];
+
 /// `iobase` only matters where there is a debug console.
-const CONSOLE: &[Neutral] = &[
+const DEBUG_CONSOLE: &[Neutral] = &[
     ("id", &[]),
     ("iommu", &["false"]),
     ("pci_segment", &["0"]),
@@ -116,7 +136,7 @@ const CONSOLE: &[Neutral] = &[
     ("iobase", &["233"]),
 ];
 
-/// A console that is not there.
+/// A debug console, which is not there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoConsole {
@@ -130,6 +150,37 @@ enum NoConsoleMode {
     Null,
 }
 
+/// A console, which may be off: then there is no such device.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Console {
+    mode: ConsoleMode,
+    file: Option<PathBuf>,
+    socket: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+enum ConsoleMode {
+    Off,
+    Tty,
+    File,
+    Socket,
+    Null,
+}
+
+impl Console {
+    fn port(self) -> Option<PortConfig> {
+        let mode = match self.mode {
+            ConsoleMode::Off => return None,
+            ConsoleMode::Tty => PortMode::Tty,
+            ConsoleMode::File => PortMode::File,
+            ConsoleMode::Socket => PortMode::Socket,
+            ConsoleMode::Null => PortMode::Null,
+        };
+        Some(PortConfig { name: None, mode, file: self.file, socket: self.socket })
+    }
+}
+
 impl VmConfig {
     /// Reads the body of `vm.create`. Whether the numbers can be is looked at by [`crate::MachineConfig`].
     ///
@@ -139,13 +190,7 @@ impl VmConfig {
         let known: Vec<_> = SERVED.into_iter().chain(UNSERVED.iter().map(|(name, _)| *name)).collect();
         let mut fields = Fields::parse(endpoint, &known, body)?;
         UNSERVED.iter().try_for_each(|field| fields.only_neutral(field))?;
-        for console in ["console", "debug_console"] {
-            let absent: Result<Option<NoConsole>, _> = fields.part(console, CONSOLE);
-            absent.map_err(|mut refusal| {
-                refusal.sentences.push("a guest has one console, and 'serial' says where it goes".into());
-                refusal
-            })?;
-        }
+        let _absent: Option<NoConsole> = fields.part("debug_console", DEBUG_CONSOLE)?;
         let payload: Payload = fields.part("payload", PAYLOAD)?.unwrap_or_default();
         if payload.kernel.is_none() && payload != Payload::default() {
             return Err(Refusal::bad_request(format!(
@@ -175,6 +220,10 @@ impl VmConfig {
                 net: fields.part("net", NET)?.unwrap_or_default(),
                 rng: fields.part("rng", RNG)?.unwrap_or_default(),
                 balloon: fields.part("balloon", BALLOON)?,
+                vsock: fields.part("vsock", VSOCK)?,
+                console: fields.part("console", CONSOLE)?.and_then(Console::port),
+                console_ports: fields.part("console_ports", &[])?.unwrap_or_default(),
+                pvpanic: fields.part("pvpanic", &[])?.unwrap_or_default(),
             },
         })
     }

@@ -187,9 +187,17 @@ fn every_field_that_cannot_be_honoured_is_refused_by_its_path() {
         ),
         ("serial", json!({"mode": "File"}), "\"File\" goes with 'file'"),
         ("serial", json!({"mode": "Null", "file": "/f"}), "'serial'"),
-        ("console.mode", json!("Tty"), "a guest has one console, and 'serial' says where it goes"),
+        (
+            "console.mode",
+            json!("Pty"),
+            "unknown variant `Pty`, expected one of `Off`, `Tty`, `File`, `Socket`, `Null`",
+        ),
+        ("console", json!({"mode": "Null", "name": "n"}), "unknown field `name`"),
+        ("debug_console.mode", json!("Tty"), "'debug_console"),
         ("fs", json!([{"tag": "t", "socket": "/s"}]), "'fs' of vm.create is"),
-        ("vsock", json!({"cid": 3, "socket": "/s"}), "'vsock'"),
+        ("vsock", json!({"cid": 3}), "missing field `socket`"),
+        ("vsock.iommu", json!(true), "'vsock.iommu'"),
+        ("pvpanic", json!(1), "'pvpanic'"),
         ("devices", json!([{"path": "/sys"}]), "'devices'"),
         ("iommu", json!(true), "'iommu' of vm.create is true; it must be false"),
         ("watchdog", json!(true), "'watchdog'"),
@@ -215,9 +223,29 @@ fn numbers_that_no_machine_can_have_are_refused_before_it_is_made() {
         ("net.0.tap", json!(null), "device 'net0' cannot be: a network card needs its tap"),
         ("net.0.queue_size", json!(3), "'queue_size' of a network card is 3"),
         ("rng.src", json!("/etc/passwd"), "'src' of a source of entropy is '/etc/passwd'"),
+        (
+            "vsock",
+            json!({"cid": 2, "socket": "/s"}),
+            "device 'vsock0' cannot be: 'cid' of a vsock device is 2",
+        ),
+        ("console", json!({"mode": "File"}), "a console port of mode 'file' needs its path as 'file'"),
+        ("console_ports", json!([{"mode": "Null", "name": "a/b"}]), "'name' of a console port is 'a/b'"),
         ("balloon.size", json!(1_u64 << 40), "a balloon of 1099511627776 bytes cannot be"),
     ] {
         let said = parse(&with(path, value)).check().unwrap_err().to_string();
         assert!(said.contains(words), "{path}: {said}");
     }
+}
+
+#[test]
+fn consoles_ports_and_sockets_are_taken_as_they_are_told() {
+    let mut body = with("console", json!({"mode": "Socket", "socket": "/run/c"}));
+    body["console_ports"] = json!([{"name": "agent", "mode": "Socket", "socket": "/run/a"}]);
+    body["vsock"] = json!({"cid": 7, "socket": "/run/v", "id": "vsock0"});
+    body["pvpanic"] = json!(true);
+    let devices = parse(&body).devices;
+    let names: Vec<_> = devices.ports().iter().map(|port| port.name.as_deref()).collect();
+    assert_eq!(names, [None, Some("agent")]);
+    assert_eq!((devices.vsock.map(|vsock| vsock.cid), devices.pvpanic), (Some(7), true));
+    assert_eq!(parse(&with("console", json!({"mode": "Off"}))).devices.console, None);
 }

@@ -1,5 +1,6 @@
 //! What `vmm.ping` and `vm.info` answer: the part of Cloud Hypervisor's schema that godwit has.
 
+use godwit_devices::GuestPanic;
 use serde::{Deserialize, Serialize};
 
 use super::VmConfig;
@@ -42,6 +43,9 @@ pub struct VmInfo {
     /// How the guest ended, in words: godwit's own field.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<String>,
+    /// What the guest has told of a panic: godwit's own field.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub guest_panic: Option<GuestPanic>,
     /// A migration that waits for a person: godwit's own field.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub migration: Option<Unsettled>,

@@ -4,7 +4,8 @@
 //! 0x0000_0500 boot GDT            0x0000_6000 PVH start info, modules, memory map
 //! 0x0000_7000 zero page           0x0000_9000 boot page tables (PML4, PDPT, 4 × PD)
 //! 0x0002_0000 command line        0x0009_fc00 EBDA (reserved)
-//! 0x000e_0000 ACPI tables         0x0010_0000 kernel … initrd at the top of low memory
+//! 0x000e_0000 ACPI tables         0x000f_fff0 where a guest jumps to be reset
+//! 0x0010_0000 kernel … initrd at the top of low memory
 //! 0xc000_0000 MMIO hole to 4 GiB  0x1_0000_0000 the memory that did not fit below the hole
 //! ```
 //!
@@ -48,6 +49,10 @@ pub const COMMAND_LINE_SIZE: usize = 2048;
 pub const EBDA: Range<u64> = 0x9_fc00..0xa_0000;
 /// ACPI tables, the RSDP first: inside the range that kernels search for it.
 pub const ACPI: Range<u64> = 0xe_0000..0x10_0000;
+/// The guest's generation, 16 bytes in the last page of that area.
+pub const GENERATION: GuestAddress = GuestAddress(0xf_f000);
+/// Where a guest jumps in real mode to be reset, `ffff:0000`.
+pub const RESET_VECTOR: GuestAddress = GuestAddress(0xf_fff0);
 /// First address of a kernel.
 pub const HIGH_MEMORY_START: u64 = 0x10_0000;
 

@@ -16,6 +16,7 @@ mod memory_map;
 mod notes;
 mod pvh;
 mod registers;
+mod reset_vector;
 mod zero_page;
 
 #[cfg(test)]
@@ -116,6 +117,7 @@ pub fn load(memory: &GuestMemory, request: &BootRequest) -> Result<Entry, BootEr
         Kernel::File(path) => load_kernel(memory, Image::open(Role::Kernel, path)?)?,
     };
     write_command_line(memory, request.cmdline, &kernel)?;
+    reset_vector::write(memory)?;
     let initrd = request.initrd.map(|path| initrd::load(memory, path, &kernel)).transpose()?;
     match kernel.protocol {
         Protocol::Linux64 => {

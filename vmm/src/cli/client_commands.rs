@@ -9,6 +9,8 @@ use super::{
     exit_status,
     units::{Cap, parse_cap, show_bytes},
 };
+use godwit_devices::GuestPanic;
+
 use crate::api::{Client, SetBandwidth, VmInfo};
 
 /// Give up the migration that a process is doing; the guest goes on where it is.
@@ -148,6 +150,11 @@ impl Info {
         }
         if let Some(ended) = &info.ended {
             writeln!(out, "ended    {ended}")?;
+        }
+        match info.guest_panic {
+            Some(GuestPanic::Panicked) => writeln!(out, "guest    panicked")?,
+            Some(GuestPanic::CrashLoaded) => writeln!(out, "guest    panicked; its crash kernel took over")?,
+            None => {}
         }
         if let Some(migration) = &info.migration {
             writeln!(out, "outcome  {}", migration.outcome)?;

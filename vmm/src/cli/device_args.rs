@@ -2,7 +2,7 @@
 //! each: paths, taps.
 
 use clap::Args;
-use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, RngConfig};
+use godwit_devices::virtio::{BalloonConfig, DiskConfig, NetConfig, PortConfig, RngConfig, VsockConfig};
 
 use crate::DeviceSet;
 
@@ -30,10 +30,37 @@ pub struct DeviceArgs {
     /// does not ask the guest what it has free)
     #[arg(long = "balloon", value_name = "KEY=VALUE,...")]
     balloon: Option<BalloonConfig>,
+    /// Sockets between host and guest: cid=N (the guest's address, from 3) and socket=F, a Unix socket where a client of
+    /// the host writes 'CONNECT PORT' to reach a port of the guest. A guest that connects to port N of the host (address 2)
+    /// is connected to the socket F_N
+    #[arg(long = "vsock", value_name = "KEY=VALUE,...")]
+    vsock: Option<VsockConfig>,
+    /// A port of the console device, several times for several ports: tty (this terminal; it needs --serial null or another),
+    /// file=F (output only), socket=F (one client at a time) or null. Without more it is a console, hvc0; with name=N, which
+    /// needs a file, a socket or null, it is a port that the guest finds as /dev/virtio-ports/N
+    #[arg(long = "console", value_name = "WHERE")]
+    ports: Vec<PortConfig>,
+    /// A port by which the guest tells that it panicked; godwit says so at once, shows it in 'info', and ends with status 70
+    /// when the guest then ends
+    #[arg(long)]
+    pvpanic: bool,
 }
 
 impl From<DeviceArgs> for DeviceSet {
+    /// Of several consoles all but the first are refused where the device is made.
     fn from(args: DeviceArgs) -> Self {
-        Self { disks: args.disks, net: args.net, rng: args.rng.unwrap_or_default(), balloon: args.balloon }
+        let mut console_ports = args.ports;
+        let console = console_ports.iter().position(|port| port.name.is_none());
+        let console = console.map(|at| console_ports.remove(at));
+        Self {
+            disks: args.disks,
+            net: args.net,
+            rng: args.rng.unwrap_or_default(),
+            balloon: args.balloon,
+            vsock: args.vsock,
+            console,
+            console_ports,
+            pvpanic: args.pvpanic,
+        }
     }
 }

@@ -212,7 +212,8 @@ impl Vmm {
     /// Gives the terminal to the guest, where its console is there. Signals that end the process must have been
     /// caught before, or the terminal's own handlers would run beside them.
     pub fn give_terminal(&self) {
-        if self.own_side(&self.now()).serial != SerialConfig::Stdio {
+        let side = self.own_side(&self.now());
+        if side.serial != SerialConfig::Stdio && !side.devices.has_terminal() {
             return;
         }
         match RawTerminal::enter() {

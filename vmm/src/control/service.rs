@@ -167,6 +167,7 @@ impl Vmm {
 
     fn info(&self) -> Result<VmInfo, Refusal> {
         let now = self.now();
+        let guest_panic = now.guest.machine().and_then(|machine| machine.guest_panic());
         let (config, actual_bytes) = match (now.guest.machine(), &now.config) {
             (Some(machine), _) => {
                 let given = machine.balloon_bytes().map_or(0, |(given, _)| given);
@@ -196,6 +197,7 @@ impl Vmm {
             memory_actual_size: actual_bytes,
             ended,
             migration: now.unsettled(),
+            guest_panic,
         })
     }
 

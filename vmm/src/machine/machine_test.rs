@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use godwit_devices::GuestPanic;
 use godwit_migration::shape::Region;
 use godwit_state::{Section, Sections, StateError};
 
@@ -22,6 +23,17 @@ fn a_guest_ends_as_it_says() {
         bench.resume(token);
         assert_eq!(bench.exit(), expected, "exit={how}");
         assert!(bench.output().contains("load: DONE"), "{}", bench.output());
+    }
+}
+
+#[test]
+fn a_guest_that_panicked_ends_of_that_where_it_can_tell() {
+    for pvpanic in [true, false] {
+        let devices = DeviceSet { pvpanic, ..DeviceSet::default() };
+        let (mut bench, token) = bench::boot_devices("memory=1M duration=1 exit=panic", devices).unwrap();
+        bench.resume(token);
+        assert_eq!(bench.exit(), if pvpanic { Exit::GuestPanic } else { Exit::Reset });
+        assert_eq!(bench.machine.guest_panic(), pvpanic.then_some(GuestPanic::Panicked));
     }
 }
 

@@ -15,6 +15,8 @@ mod features_test;
 #[cfg(test)]
 mod fuzz_test;
 #[cfg(test)]
+mod generation_test;
+#[cfg(test)]
 mod machine_test;
 mod refusals;
 mod save;
@@ -31,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use godwit_devices::Device;
+use godwit_devices::{Device, GuestPanic};
 use godwit_migration::{
     host::DirtySource,
     shape::{CpuShape, CpuidEntry, MachineShape, MemoryShape},
@@ -103,7 +105,8 @@ impl Machine {
         config.check()?;
         let shape = memory::shape(config.memory_bytes);
         let mut built = Built::new(&shape, config.cpus, &config.serial, config.dirty, &config.devices)?;
-        let rsdp = acpi::write_tables(&built.memory, config.cpus, &built.wiring.windows)?;
+        let rsdp = acpi::write_tables(&built.memory, config.cpus, built.wiring.attached())?;
+        built.wiring.generation.lock().unwrap_or_else(PoisonError::into_inner).renew()?;
         let request = BootRequest {
             kernel: &config.kernel,
             initrd: config.initrd.as_deref(),
@@ -317,6 +320,25 @@ impl Machine {
         self.wiring.power.lock().unwrap_or_else(PoisonError::into_inner).press_power_button();
     }
 
+    /// Gives the guest a new generation, of which it is told when it runs: for one that is made from a copy, whose random
+    /// numbers must not be another's. A guest that moves keeps its own.
+    ///
+    /// # Errors
+    /// [`MachineError::WrongState`] unless paused; [`MachineError::Generation`] where the host has no random numbers.
+    pub fn renew_generation(&self) -> Result<(), MachineError> {
+        self.expect(RunState::Paused, "be given a new generation")?;
+        self.wiring.generation.lock().unwrap_or_else(PoisonError::into_inner).renew()?;
+        self.wiring.power.lock().unwrap_or_else(PoisonError::into_inner).tell_of_generation();
+        Ok(())
+    }
+
+    /// What the guest has told of a panic.
+    #[must_use]
+    pub fn guest_panic(&self) -> Option<GuestPanic> {
+        let port = self.wiring.pvpanic.as_ref()?;
+        port.lock().unwrap_or_else(PoisonError::into_inner).told()
+    }
+
     /// What it is doing.
     #[must_use]
     pub fn state(&self) -> RunState {
@@ -335,10 +357,12 @@ impl Machine {
         self.vcpus.len() as u8
     }
 
-    /// Waits until the console has taken what the guest wrote; whether it did within `timeout`. Before the process
+    /// Waits until the consoles have taken what the guest wrote; whether they did, each within `timeout`. Before the process
     /// ends.
     pub fn flush_console(&self, timeout: Duration) -> bool {
-        self.wiring.console.flush(timeout)
+        // Each, also behind one that does not read.
+        let flushed: Vec<bool> = self.wiring.consoles.iter().map(|console| console.flush(timeout)).collect();
+        flushed.into_iter().all(|all| all)
     }
 
     fn expect(&self, state: RunState, wanted: &'static str) -> Result<(), MachineError> {

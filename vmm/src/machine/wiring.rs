@@ -9,13 +9,14 @@ use std::{
 };
 
 use godwit_devices::{
-    BusError, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState, Device, GED_GSI, I8042,
-    I8042_BASE, I8042_PORT_COUNT, I8042State, Irq, MmioBus, POWER_BASE, POWER_PORT_COUNT, PioBus, PioDevice,
-    Power, PowerState, RTC_BASE, RTC_PORT_COUNT, Rtc, RtcState, Serial, SerialBackend, Shared, StopLine,
+    BusError, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState, Device, GED_GSI, Generation,
+    GenerationState, I8042, I8042_BASE, I8042_PORT_COUNT, I8042State, Irq, MmioBus, POWER_BASE,
+    POWER_PORT_COUNT, PVPANIC_PORT, PVPANIC_PORT_COUNT, PioBus, PioDevice, Power, PowerState, Pvpanic,
+    RTC_BASE, RTC_PORT_COUNT, Rtc, RtcState, Serial, SerialBackend, Shared, StopLine,
     serial::{COM1_BASE, COM1_GSI, Output, SERIAL_PORT_COUNT, SerialState},
     virtio::{
-        Balloon, Block, DiskError, MMIO_WINDOW_BYTES, NOTIFY_OFFSET, Net, Rng, RngState, VirtioDevice,
-        VirtioMmio,
+        Balloon, Block, Console, ConsoleError, DiskError, MMIO_WINDOW_BYTES, NOTIFY_OFFSET, Net, Rng,
+        RngState, VirtioDevice, VirtioMmio, Vsock, VsockError,
     },
 };
 use godwit_migration::shape::DeviceShape;
@@ -32,12 +33,13 @@ use crate::{
 };
 
 /// The devices that every machine has, in the order in which they are saved.
-const ALWAYS: [(&str, &str); 6] = [
+const ALWAYS: [(&str, &str); 7] = [
     (COM1, SerialState::KIND),
     (KEYBOARD, I8042State::KIND),
     (CLOCK, RtcState::KIND),
     (DEBUG, DebugExitState::KIND),
     (POWER, PowerState::KIND),
+    (GENERATION, GenerationState::KIND),
     (RNG, RngState::KIND),
 ];
 const COM1: &str = "com1";
@@ -46,6 +48,9 @@ const CLOCK: &str = "rtc";
 const DEBUG: &str = "debug-exit";
 const POWER: &str = "power";
 const RNG: &str = "rng0";
+const GENERATION: &str = "vmgenid";
+const CONSOLE: &str = "console0";
+const VSOCK: &str = "vsock0";
 
 /// Said of one virtio device too many.
 const NO_WINDOW: &str = "no window is left for it; a machine has 15 virtio devices at most beside its rng0";
@@ -64,12 +69,16 @@ pub(super) struct Wiring {
     pub windows: Vec<acpi::MmioDevice>,
     /// The one with the power button.
     pub power: Shared<Power>,
+    /// What a guest that is made from a copy is given anew.
+    pub generation: Shared<Generation>,
+    /// What the guest tells of its panic, where it has been given the means.
+    pub pvpanic: Option<Shared<Pvpanic>>,
     /// The disks by number, to be resized.
     pub disks: Vec<Shared<VirtioMmio<Block>>>,
     /// The memory balloon, to be resized, and asked for free pages.
     pub balloon: Option<Shared<VirtioMmio<Balloon>>>,
-    /// The console's output, to be flushed before the process ends.
-    pub console: Output,
+    /// The consoles' output, to be flushed before the process ends.
+    pub consoles: Vec<Output>,
     /// Where devices ask for the end of the run.
     pub stop: StopLine,
 }
@@ -167,7 +176,7 @@ impl Wiring {
         };
         let irq = bench.irq(COM1, COM1_GSI)?;
         let com1 = Serial::new(COM1, irq, serial, stop.clone()).map_err(failed(COM1))?;
-        let console = com1.output();
+        let mut consoles = vec![com1.output()];
         let com1 = bench.ports(COM1, COM1_BASE, SERIAL_PORT_COUNT, com1)?;
         bench.subscribers.push(Box::new(com1));
         bench.ports(KEYBOARD, I8042_BASE, I8042_PORT_COUNT, I8042::new(KEYBOARD, stop.clone()))?;
@@ -176,6 +185,9 @@ impl Wiring {
         bench.ports(DEBUG, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, debug_exit)?;
         let irq = bench.irq(POWER, GED_GSI)?;
         let power = bench.ports(POWER, POWER_BASE, POWER_PORT_COUNT, Power::new(POWER, irq, stop.clone()))?;
+        let generation = Generation::new(GENERATION, memory.clone(), layout::GENERATION);
+        let generation = Arc::new(Mutex::new(generation));
+        bench.devices.push(generation.clone());
         let rng = Rng::configured(&devices.rng).map_err(failed::<io::Error>(RNG))?;
         bench.virtio(RNG, rng)?;
         let mut disks = Vec::new();
@@ -190,6 +202,25 @@ impl Wiring {
         }
         let balloon = devices.balloon.as_ref().map(|config| bench.virtio("balloon0", Balloon::new(config)));
         let balloon = balloon.transpose()?;
+        if let Some(config) = &devices.vsock {
+            bench.virtio(VSOCK, Vsock::new(config).map_err(failed::<VsockError>(VSOCK))?)?;
+        }
+        let ports = devices.ports();
+        if !ports.is_empty() {
+            if *serial == SerialBackend::Stdio && devices.has_terminal() {
+                return Err(failed(CONSOLE)(
+                    "the serial port has the terminal; give that another place, such as --serial null",
+                ));
+            }
+            let console = Console::new(&ports, stop.clone()).map_err(failed::<ConsoleError>(CONSOLE))?;
+            consoles.extend(console.outputs());
+            bench.virtio(CONSOLE, console)?;
+        }
+        let pvpanic = devices.pvpanic.then(|| {
+            let port = Pvpanic::new(DeviceSet::PVPANIC, stop.clone());
+            bench.ports(DeviceSet::PVPANIC, PVPANIC_PORT, PVPANIC_PORT_COUNT, port)
+        });
+        let pvpanic = pvpanic.transpose()?;
         let Bench { pio, mmio, devices, subscribers, windows, .. } = bench;
         Ok(Self {
             pio: Arc::new(pio),
@@ -198,9 +229,11 @@ impl Wiring {
             subscribers,
             windows,
             power,
+            generation,
+            pvpanic,
             disks,
             balloon,
-            console,
+            consoles,
             stop,
         })
     }
@@ -208,6 +241,11 @@ impl Wiring {
     /// Runs `each` on every device in turn, and stops at the first error.
     pub(super) fn each<E>(&self, mut each: impl FnMut(&mut dyn Device) -> Result<(), E>) -> Result<(), E> {
         self.devices.iter().try_for_each(|d| each(&mut *d.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What the ACPI tables tell the guest of.
+    pub(super) fn attached(&self) -> acpi::Attached<'_> {
+        acpi::Attached { windows: &self.windows, pvpanic: self.pvpanic.is_some() }
     }
 
     /// What the devices are.

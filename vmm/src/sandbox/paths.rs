@@ -83,6 +83,12 @@ impl Paths {
         if !devices.net.is_empty() {
             self.write.push(TAPS.into());
         }
+        for port in devices.ports() {
+            self.write.extend(port.file.clone());
+            self.sockets.extend(port.socket.clone());
+        }
+        // Those that a guest connects to are beside it, and not made here.
+        self.sockets.extend(devices.vsock.iter().map(|vsock| vsock.socket.clone()));
     }
 }
 

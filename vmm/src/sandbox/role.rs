@@ -144,6 +144,9 @@ const EVENTS: &[Row] = &[
     (c::SYS_newfstatat, Any),
 ];
 
+/// Sockets of this host alone.
+const UNIX_SOCKETS: Only = Only::Masked { index: 0, mask: 0xffff_ffff, values: &[c::AF_UNIX as u64] };
+
 /// Devices' work with files: by the loop itself, and by the threads that it makes where there is work for them.
 const DEVICES: &[Row] = &[
     (c::SYS_preadv, Any),
@@ -158,6 +161,9 @@ const DEVICES: &[Row] = &[
     (c::SYS_ftruncate, Any),
     // Rate limits.
     (c::SYS_timerfd_settime, Any),
+    // A guest connects to sockets of the host by vsock: to those beside the device's own.
+    (c::SYS_socket, UNIX_SOCKETS),
+    (c::SYS_connect, Any),
     (c::SYS_clone3, Any),
     (c::SYS_clone, THREADS),
 ];

@@ -5,6 +5,7 @@
 
 use std::{
     env, fs,
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output},
     thread,
@@ -47,6 +48,8 @@ fn in_a_child() {
     let folder = PathBuf::from(env::var_os(FOLDER).unwrap());
     let file = folder.join("ca-cert.pem");
     let mut disk = (deed == "disk").then(|| UnalignedWrite::new(&folder));
+    let beside = folder.join("vsock_1");
+    let _listener = UnixListener::bind(&beside).unwrap();
     let paths = Paths { requests: vec![folder], ..Paths::default() };
     Sandbox { mode, ..Sandbox::default() }.enter(&paths).unwrap();
     let deed = deed.to_owned();
@@ -58,10 +61,11 @@ fn in_a_child() {
             // `chdir`: in no list. `listen`, `socket`: in control's alone.
             "chdir" | "off" => drop(env::set_current_dir("/")),
             "socket" => drop(std::net::TcpListener::bind("127.0.0.1:0")),
+            "connect" => println!("connected: {}", UnixStream::connect(&beside).is_ok()),
             "open" => println!("opened: {}", fs::read("/etc/passwd").is_ok() || fs::read_dir("/").is_ok()),
             "named" => {
                 let read = fs::read(&file).is_ok();
-                let heard = std::os::unix::net::UnixListener::bind(file.with_extension("sock")).is_ok();
+                let heard = UnixListener::bind(file.with_extension("sock")).is_ok();
                 println!("named: {read} {heard} {}", fs::write(&file, "changed").is_ok());
             }
             "disk" => println!("disk: {:?}", disk.take().map(UnalignedWrite::answer)),
@@ -161,6 +165,15 @@ fn roles_are_narrower_than_control() {
         let wanted = if role == Role::Control { 0 } else { EXIT_SANDBOX.into() };
         assert_eq!(ended.status.code(), Some(wanted), "{role:?}: {}", String::from_utf8_lossy(&ended.stderr));
     }
+}
+
+#[test]
+fn who_serves_queues_reaches_sockets_of_this_host_and_of_no_other() {
+    let ended = child("events connect");
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success() && said.contains("connected: true"), "{said}");
+    assert_eq!(child("events socket").status.code(), Some(EXIT_SANDBOX.into()));
+    assert_eq!(child("vcpu connect").status.code(), Some(EXIT_SANDBOX.into()));
 }
 
 #[test]

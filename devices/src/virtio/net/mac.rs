@@ -4,7 +4,7 @@ use std::{fmt, io, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::virtio::sys::fill_random;
+use crate::sys::fill_random;
 
 /// An Ethernet address, written `52:54:00:12:34:56`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
