@@ -309,7 +309,8 @@ impl Phase {
             round: context.account.rounds_begun(),
             reason: reason.into(),
         };
-        if !matches!(class, Class::Link | Class::Peer) {
+        // Also where the link counts as lost: a peer that is only slow reads why it was given up.
+        if class != Class::Peer {
             context.send(SourceMessage::Abort(reason.into()));
         }
         context.act(Action::Undo);

@@ -170,7 +170,8 @@ impl Phase {
 
     /// Gives up: the guest never ran here.
     pub(super) fn fail(self, context: &mut Context, class: Class, reason: &str) -> Self {
-        if !matches!(class, Class::Link | Class::Peer) {
+        // Also where the link counts as lost: a peer that is only slow reads why it was given up.
+        if class != Class::Peer {
             context.send(TargetMessage::Abort(reason.into()));
         }
         context.end(self.name(), class, reason)

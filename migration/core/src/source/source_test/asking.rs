@@ -100,7 +100,7 @@ fn a_right_that_cannot_be_given_up_on_record_stays() {
     let failures: [Failure; 4] = [
         (|| Event::HostFailed(HostError("disk full".into())), Class::Local, true),
         (|| Event::Cancel(Cancellation::Request), Class::Cancelled, true),
-        (|| Event::LinkLost("gone".into()), Class::Link, false),
+        (|| Event::LinkLost("gone".into()), Class::Link, true),
         (|| said(TargetMessage::Abort("no".into())), Class::Peer, false),
     ];
     for (event, class, told) in failures {
