@@ -225,7 +225,7 @@ fn what_was_not_allowed_and_what_cannot_be_is_refused_and_the_process_goes_on() 
         ),
         (with("disks", json!([{"path": kernel, "vhost_user": true}])), vec!["'disks[0].vhost_user'"]),
         (with("fs", json!([{"tag": "t"}])), vec!["'fs'"]),
-        (with("console", json!({"mode": "Pty"})), vec!["'console.mode'", "'serial' says where it goes"]),
+        (with("console", json!({"mode": "Pty"})), vec!["'console.mode'", "expected one of `Off`"]),
         (with("frobnicate", json!(1)), vec!["does not know the field \"frobnicate\""]),
     ] {
         has(&refused(&vmm, "create", Some(&body), 400), &words);
