@@ -136,7 +136,7 @@ fn output_is_appended_to_a_file_and_there_when_the_port_goes() {
 fn a_file_that_cannot_be_opened_is_named() {
     let backend = SerialBackend::File("/nowhere/at/all".into());
     let error = Serial::new("com1", Irq::new().unwrap(), &backend, StopLine::new().unwrap()).err().unwrap();
-    assert!(error.to_string().starts_with("serial output file /nowhere/at/all: No such file"), "{error}");
+    assert!(error.to_string().starts_with("console file /nowhere/at/all: No such file"), "{error}");
 }
 
 #[test]
