@@ -244,6 +244,7 @@ impl Play<'_> {
         runs_whole(&self.target);
         self.is_one_life(&[&self.target]);
         if self.case.fault != Fault::OutOfMemory && self.case.pick("onward", 4) == 0 {
+            self.mend();
             let next = self.site.receive(Listen::Tcp, &[]);
             let _ = self.target.migrate(&next.address(), &[]).completed();
             self.target.end();
