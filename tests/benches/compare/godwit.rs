@@ -10,10 +10,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    Bench, WarmMemory,
+    Bench,
     cells::Cell,
     guest::{Console, Move, Workload},
     process::{Process, free_port},
+    warm_memory::WarmMemory,
 };
 
 /// Heartbeats before and after a move.

@@ -11,6 +11,7 @@ mod guest;
 mod presets;
 mod process;
 mod qemu;
+mod warm_memory;
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -20,6 +21,7 @@ use self::{
     cells::{CELLS, Cell},
     figures::Figure,
     guest::{Move, Workload},
+    warm_memory::WarmMemory,
 };
 
 /// Counted runs of boot and memory.
@@ -48,21 +50,6 @@ fn main() -> Result<()> {
         presets::run(&bench)?;
     }
     Ok(())
-}
-
-/// Memory touched here and given back at the moment a move begins, more than the move needs. Where this machine's
-/// memory is itself virtual, the machine under it takes back what lies fallow for a second, and a page costs ten times
-/// as much when it is touched again; without this, that lottery is all that a total time tells.
-pub struct WarmMemory {
-    _held: Vec<u8>,
-}
-
-impl WarmMemory {
-    const BYTES: usize = 2 << 30;
-
-    fn take() -> Self {
-        Self { _held: vec![1; Self::BYTES] }
-    }
 }
 
 /// One migration. It drops the memory just before it starts.
@@ -116,7 +103,7 @@ impl Bench {
         for run in 0..=cell.runs {
             let turns = contestants.iter().zip(moves.iter_mut().zip(&mut lost));
             for ((_, contestant), (moves, lost)) in turns.filter(|(_, (_, lost))| lost.is_none()) {
-                match contestant(WarmMemory::take()) {
+                match contestant(WarmMemory::take()?) {
                     Ok(one) if run > 0 => moves.push(one),
                     Ok(_) => {}
                     // One that does not get there is out; the others go on.

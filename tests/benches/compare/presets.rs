@@ -11,8 +11,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    Bench, WarmMemory,
+    Bench,
     godwit::{self, Pair},
+    warm_memory::WarmMemory,
 };
 
 /// A guest of the study.
@@ -84,7 +85,7 @@ fn one(bench: &Bench, guest: &Guest, preset: &str, folder: &Path) -> Result<Stri
         let said = record.arg(bench.dir.join("source.sock")).output()?;
         ensure!(said.status.success(), "godwit trace: {}", String::from_utf8_lossy(&said.stderr));
     }
-    let warm = WarmMemory::take();
+    let warm = WarmMemory::take()?;
     from.beats(1)?;
     drop(warm);
     let mut command = Command::new(&bench.godwit);

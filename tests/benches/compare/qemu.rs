@@ -13,10 +13,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    Bench, WarmMemory,
+    Bench,
     cells::Cell,
     guest::{Console, Move, Workload},
     process::{Process, free_port},
+    warm_memory::WarmMemory,
 };
 
 const BEATS: usize = 3;
