@@ -26,7 +26,7 @@ pub(super) const ROW: Row<dyn Slow> = Row {
             name: "patience",
             about: "rounds without progress before the guest is slowed",
             default: "2",
-            kind: Kind::Whole(1, 100),
+            kind: Kind::Whole(0, 100),
         },
         Param {
             name: "most",
@@ -95,7 +95,10 @@ mod last_resort_test {
     use std::time::Duration;
 
     use super::*;
-    use crate::{part::Choice, slow::SLOWS};
+    use crate::{
+        part::Choice,
+        slow::{SLOWS, slowed_at_once},
+    };
 
     /// 400 MiB/s, rounds of a second that each find as many pages dirty as are owed.
     fn standing(rounds: u32, owed: u64) -> Standing {
@@ -137,5 +140,12 @@ mod last_resort_test {
             Throttle::Share(more),
             "and stays as it is while that helps"
         );
+    }
+
+    #[test]
+    fn whoever_was_patient_before_has_it_slowed_at_once() {
+        let mut slow = slowed_at_once("last-resort").unwrap();
+        let first = slow.decide(&standing(3, 79_000));
+        assert!(matches!(first, Throttle::Share(share) if share > 0.8), "{first:?}");
     }
 }

@@ -16,7 +16,10 @@ mod slow_test;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{convergence::Standing, part::Row};
+use crate::{
+    convergence::Standing,
+    part::{Choice, Row},
+};
 
 /// How much of the guest's work is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,3 +59,12 @@ pub const DIRTY_LIMIT: &str = "dirty-limit";
 /// All ways to slow a guest.
 pub static SLOWS: &[Row<dyn Slow>] =
     &[none::ROW, steps::ROW, halving::ROW, share::ROW, dirty_limit::ROW, last_resort::ROW];
+
+/// The part of this name, for one who has been patient already: it slows the guest when it is first asked.
+pub(crate) fn slowed_at_once(name: &str) -> Option<Box<dyn Slow>> {
+    let mut part = Choice::new(SLOWS.iter().find(|row| row.name == name)?);
+    if part.has("patience") {
+        part.set("patience", "0").ok()?;
+    }
+    Some(part.make())
+}

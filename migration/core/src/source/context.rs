@@ -16,7 +16,7 @@ use crate::{
     policy::{Policy, Scene},
     predict::{Avg, Predictor, Terms},
     report::{Progress, StepTaken},
-    slow::{SLOWS, Slow, Throttle},
+    slow::{Slow, Throttle, slowed_at_once},
     wire::SourceMessage,
 };
 
@@ -283,8 +283,8 @@ impl Context {
                 (what, verdict)
             }
             Step::Throttle(by) => {
-                if let Some(row) = SLOWS.iter().find(|row| row.name == by) {
-                    self.slow = Choice::new(row).make();
+                if let Some(slow) = slowed_at_once(by) {
+                    self.slow = slow;
                 }
                 (format!("the guest is slowed by {by}"), Verdict::Again)
             }
