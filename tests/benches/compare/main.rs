@@ -1,13 +1,14 @@
 //! The comparison with QEMU: the same load guest, the same machine, the same run, turn by turn.
 //!
 //! `cargo bench -p godwit-tests --bench compare [-- CASE …]` with the cases `boot`, `memory`, the cells of
-//! `cells.rs`, and `presets`; all of them but the last without arguments. Needs /dev/kvm, `qemu-system-x86_64`, and a release build of godwit (it
+//! `cells.rs`, `presets` and `predictions`; all of them but the last two without arguments. Needs /dev/kvm, `qemu-system-x86_64`, and a release build of godwit (it
 //! makes one). Prints one line per figure: median and range of the runs, and the ratio of medians. It judges nothing.
 
 mod cells;
 mod figures;
 mod godwit;
 mod guest;
+mod predictions;
 mod presets;
 mod process;
 mod qemu;
@@ -31,7 +32,8 @@ fn main() -> Result<()> {
     // `cargo bench` passes flags of its own harness; what is left names cases.
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wants = |case: &str| asked.is_empty() || asked.iter().any(|a| a == case);
-    let names: Vec<&str> = CELLS.iter().map(|cell| cell.name).chain(["boot", "memory", "presets"]).collect();
+    let names: Vec<&str> =
+        CELLS.iter().map(|cell| cell.name).chain(["boot", "memory", "presets", "predictions"]).collect();
     if let Some(name) = asked.iter().find(|name| !names.contains(&name.as_str())) {
         anyhow::bail!("there is no case '{name}'; there are: {}", names.join(", "));
     }
@@ -45,9 +47,12 @@ fn main() -> Result<()> {
     if wants("memory") {
         bench.memory()?;
     }
-    // Some minutes of its own: only where it is asked for.
+    // Some minutes each: only where they are asked for.
     if asked.iter().any(|name| name == "presets") {
         presets::run(&bench)?;
+    }
+    if asked.iter().any(|name| name == "predictions") {
+        predictions::run(&bench)?;
     }
     Ok(())
 }

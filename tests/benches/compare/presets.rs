@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// A guest of the study.
-struct Guest {
-    name: &'static str,
-    command_line: &'static str,
+pub struct Guest {
+    pub name: &'static str,
+    pub command_line: &'static str,
 }
 
 /// 256 MiB of text each, in 512 MiB.
-const GUESTS: &[Guest] = &[
+pub const GUESTS: &[Guest] = &[
     Guest { name: "idle", command_line: "memory=256M content=text rate=0" },
     Guest { name: "uniform", command_line: "memory=256M content=text working_set=64M rate=5000" },
     Guest {
@@ -35,11 +35,11 @@ const GUESTS: &[Guest] = &[
         command_line: "memory=256M content=text working_set=128M rate=10000000 write=8",
     },
 ];
-const MEMORY_MIB: u32 = 512;
+pub const MEMORY_MIB: u32 = 512;
 const BANDWIDTH: &str = "125MB/s";
-const DOWNTIME: &str = "30ms";
+pub const DOWNTIME: &str = "30ms";
 /// Longest migration: what is not there by then is stopped and copied.
-const TIMEOUT: &str = "20s";
+pub const TIMEOUT: &str = "20s";
 
 /// Moves each guest once by each preset.
 pub fn run(bench: &Bench) -> Result<()> {
