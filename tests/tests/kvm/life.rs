@@ -253,6 +253,31 @@ fn what_was_not_allowed_and_what_cannot_be_is_refused_and_the_process_goes_on() 
 }
 
 #[test]
+fn the_command_line_makes_and_ends_guests_too() {
+    let _turn = alone();
+    let site = Site::open();
+    let vmm = serve(&site, &["--allow", &text(&site.folder())]);
+    let console = site.file("console");
+    let file = site.holding("vm.json", config(&console, "").as_bytes());
+    let ok = |command: &[&str]| assert_eq!(vmm.ask(command).status, 0, "{command:?}");
+    let missing = text(&site.file("missing.json"));
+    for (path, words) in [(missing, "missing.json"), (site.holding("bad.json", b"{"), "is not JSON")] {
+        let failed = vmm.ask(&["create", "--config", &path]);
+        assert_eq!(failed.status, 1);
+        has(failed.sentence(), &["--config", words]);
+    }
+    ok(&["create", "--config", &file]);
+    assert_eq!(state(&vmm), "Created");
+    ok(&["boot"]);
+    hear_starts(&console, 1);
+    ok(&["reboot"]);
+    hear_starts(&console, 2);
+    ok(&["delete"]);
+    has(vmm.ask(&["boot"]).sentence(), &["booting", "no guest"]);
+    has(&refused(&vmm, "info", None, 404), &["no guest"]);
+}
+
+#[test]
 fn folders_that_are_not_there_cannot_be_allowed() {
     let _turn = alone();
     let site = Site::open();

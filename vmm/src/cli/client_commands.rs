@@ -1,4 +1,4 @@
-//! The subcommands that ask a process for one thing: cancel, limit, info, pause, resume, shutdown.
+//! The subcommands that ask a process for one thing: cancel, limit, info, pause, resume, shutdown. Neighbour: `life`.
 
 use std::{io::Write, path::PathBuf};
 
@@ -165,7 +165,7 @@ impl Info {
     }
 }
 
-async fn put(api: &std::path::Path, name: &'static str) -> anyhow::Result<u8> {
+pub(super) async fn put(api: &std::path::Path, name: &'static str) -> anyhow::Result<u8> {
     Client::new(api).put(name).await?;
     Ok(exit_status::OK)
 }

@@ -11,6 +11,7 @@ pub mod exit_status;
 #[cfg(test)]
 mod fuzz_test;
 mod lab;
+mod life;
 mod logging;
 mod machine_args;
 mod migrate;
@@ -77,6 +78,10 @@ fn after_long_help() -> String {
 enum Command {
     Run(run::Run),
     Serve(serve::Serve),
+    Create(life::Create),
+    Boot(life::Boot),
+    Reboot(life::Reboot),
+    Delete(life::Delete),
     Receive(receive::Receive),
     Migrate(migrate::Migrate),
     Cancel(client_commands::Cancel),
@@ -104,6 +109,10 @@ pub fn main() -> ExitCode {
     let done = logging::start(cli.verbose).and_then(|()| match cli.command {
         Command::Run(run) => run.execute(),
         Command::Serve(serve) => serve.execute(),
+        Command::Create(create) => block_on(create.execute()),
+        Command::Boot(boot) => block_on(boot.execute()),
+        Command::Reboot(reboot) => block_on(reboot.execute()),
+        Command::Delete(delete) => block_on(delete.execute()),
         Command::Receive(receive) => receive.execute(),
         Command::Migrate(migrate) => block_on(migrate.execute()),
         Command::Cancel(cancel) => block_on(cancel.execute()),
