@@ -3,6 +3,7 @@
 mod outlet;
 mod pace;
 mod receiving;
+mod redirtied;
 mod sending;
 mod start;
 mod two_marks;

@@ -19,7 +19,7 @@ use godwit_migration::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{STACK_BYTES, outlet::Outlet, start};
+use super::{STACK_BYTES, outlet::Outlet, redirtied::Redirtied, start};
 use crate::{
     handle::Handle,
     send_buffer::SendBuffer,
@@ -191,22 +191,21 @@ impl Worker {
         self.told_pages = 0;
         let mut since = Instant::now();
         let empty = || PageSet::empty(self.guest.pages.pages());
-        let mut fresh = job.plan.skip_redirtied.then(empty);
+        let mut redirtied = job.plan.skip_redirtied.then(|| Redirtied::new(self.guest.pages.pages()));
         let mut free = self.guest.free.as_ref().filter(|_| !job.last).map(|_| empty());
         for block in job.plan.blocks(self.lane, self.lanes) {
             let range = Plan::block_range(block);
             if job.plan.pages.runs_in(range.clone()).next().is_none() {
                 continue;
             }
-            if let Some(fresh) = &mut fresh {
-                fresh.clear();
-                self.guest.dirty.peek(fresh).map_err(LaneFailure::Host)?;
+            if let Some(redirtied) = &mut redirtied {
+                redirtied.look(&*self.guest.dirty).map_err(LaneFailure::Host)?;
             }
             if let (Some(free), Some(report)) = (&mut free, &self.guest.free) {
                 report.peek(range.clone(), free).map_err(LaneFailure::Host)?;
             }
             for page in job.plan.pages.runs_in(range).flatten() {
-                if fresh.as_ref().is_some_and(|fresh| fresh.contains(page)) {
+                if redirtied.as_ref().is_some_and(|redirtied| redirtied.has(page)) {
                     continue;
                 }
                 if free.as_ref().is_some_and(|free| free.contains(page)) {
