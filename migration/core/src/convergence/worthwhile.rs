@@ -4,6 +4,10 @@
 //! of a few milliseconds would have left nearly nothing. This rule goes on within the budget as long as the next round
 //! is expected to take a noticeable part off the downtime, and costs little beside what the migration took so far.
 //! What the next round leaves is the dirty rate of the last interval times the time that the round will take.
+//!
+//! That expectation is of a guest that writes evenly. One that writes a few pages hot and others now and then leaves less
+//! after short rounds than after long ones, and now less, now more. So a small part of the time so far goes into rounds that are
+//! expected to bring nothing, until one has halved the downtime.
 
 use super::{Convergence, Standing, Verdict};
 use crate::{
@@ -27,13 +31,25 @@ pub(super) const ROW: Row<dyn Convergence> = Row {
             default: "0.1",
             kind: Kind::Real(0.0, 10.0),
         },
+        Param {
+            name: "seek",
+            about: "time for rounds that may bring something, as a part of the time until the budget was met",
+            default: "0.02",
+            kind: Kind::Real(0.0, 10.0),
+        },
     ],
-    make: |values| Box::new(Worthwhile { gain: values.real("gain"), cost: values.real("cost") }),
+    make: |values| {
+        let [gain, cost, seek] = ["gain", "cost", "seek"].map(|name| values.real(name));
+        Box::new(Worthwhile { gain, cost, seek, met: None })
+    },
 };
 
 struct Worthwhile {
     gain: f64,
     cost: f64,
+    seek: f64,
+    /// When another round was first not expected to pay, and what downtime was predicted then, in s.
+    met: Option<(f64, f64)>,
 }
 
 impl Convergence for Worthwhile {
@@ -46,7 +62,9 @@ impl Convergence for Worthwhile {
         if predicted_s > budget_s && !(fixed_s > budget_s && pages_s <= budget_s) {
             return Verdict::Again;
         }
-        if standing.rounds > 0 && self.pays(standing, predicted_s, pages_s) {
+        if standing.rounds > 0
+            && (self.pays(standing, predicted_s, pages_s) || self.seeks(standing, predicted_s, pages_s))
+        {
             return Verdict::Again;
         }
         Verdict::Final(format!(
@@ -67,6 +85,14 @@ impl Worthwhile {
         let left = (standing.dirty_pages as f64 / interval_s * pages_s).min(standing.owed_pages as f64);
         let left_s = left * PAGE_BYTES as f64 / standing.page_bytes_per_s();
         pages_s - left_s >= self.gain * predicted_s
+    }
+
+    /// Whether there is time for a round of `pages_s` that may bring something, and it is wanted.
+    fn seeks(&mut self, standing: &Standing, predicted_s: f64, pages_s: f64) -> bool {
+        let elapsed_s = standing.elapsed.as_secs_f64();
+        let (met_s, first_s) = *self.met.get_or_insert((elapsed_s, predicted_s));
+        let matters = pages_s >= self.gain * predicted_s;
+        matters && predicted_s > first_s / 2.0 && elapsed_s - met_s + pages_s <= self.seek * met_s
     }
 }
 
@@ -111,6 +137,21 @@ mod worthwhile_test {
         assert!(stops(&standing(3000, 3000, 200)), "29 ms are dear beside 200 ms");
         assert!(stops(&standing(3000, 120_000, 1000)), "as much would be dirty again");
         assert!(stops(&standing(60, 60, 1000)), "what is left is not pages");
+    }
+
+    #[test]
+    fn a_little_time_is_spent_on_rounds_that_may_bring_something() {
+        let uneven = |owed, ms| standing(owed, 120_000, ms);
+        let rule = || Choice::one("stop", STOPS, "worthwhile").unwrap().make();
+        let goes_on = |rule: &mut Box<dyn Convergence>, standing| rule.decide(&standing) == Verdict::Again;
+        let mut lucky = rule();
+        assert!(goes_on(&mut lucky, uneven(3000, 10_000)), "29 ms of 10 s, though nothing is expected");
+        assert!(goes_on(&mut lucky, uneven(2800, 10_030)), "27 ms are hardly better");
+        assert!(!goes_on(&mut lucky, uneven(1200, 10_060)), "half of 33 ms is found");
+        let mut unlucky = rule();
+        assert!(goes_on(&mut unlucky, uneven(3000, 10_000)));
+        assert!(goes_on(&mut unlucky, uneven(3000, 10_170)), "199 ms after the first");
+        assert!(!goes_on(&mut unlucky, uneven(3000, 10_180)), "2% of the time are over");
     }
 
     #[test]
