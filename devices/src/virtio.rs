@@ -10,6 +10,8 @@ mod chain;
 mod console;
 #[cfg(test)]
 mod driver_test;
+#[cfg(test)]
+mod fuzz_test;
 mod mmio;
 #[cfg(test)]
 mod mmio_test;
@@ -46,7 +48,11 @@ pub use self::{
     vsock::{Vsock, VsockConfig, VsockError, VsockState},
 };
 #[cfg(test)]
-pub(crate) use self::{net::net_on_a_socket, vsock::vsock_alone};
+pub(crate) use self::{
+    fuzz_test::ATTACKED,
+    net::{net_on_a_socket, net_with_a_wire},
+    vsock::vsock_alone,
+};
 use crate::GuestMemory;
 
 /// What the driver, or the host, did that ends a device's work until the driver resets it.

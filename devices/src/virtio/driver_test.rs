@@ -12,7 +12,7 @@ use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, bitmap::Bitmap};
 
 use super::{VirtioDevice, VirtioMmio, registers::*};
-use crate::{GuestMemory, Irq, Lifecycle, MmioDevice};
+use crate::{Device, GuestMemory, Irq, Lifecycle, MmioDevice};
 
 /// Flag of a descriptor: the device writes.
 pub const WRITE: u16 = VRING_DESC_F_WRITE as u16;
@@ -58,7 +58,8 @@ impl<D: VirtioDevice + 'static> Driver<D> {
         Self::in_memory(device, memory)
     }
 
-    fn in_memory(device: D, memory: GuestMemory) -> Self {
+    /// As [`idle`](Self::idle), in memory that reaches beyond [`BUFFERS`].
+    pub fn in_memory(device: D, memory: GuestMemory) -> Self {
         let irq = Irq::new().unwrap();
         let device = VirtioMmio::new("it0", device, memory.clone(), irq.clone()).unwrap();
         let device = Arc::new(Mutex::new(device));
@@ -77,16 +78,22 @@ impl<D: VirtioDevice + 'static> Driver<D> {
     }
 
     /// The same memory and driver, with `device` in the place of the old one, which is paused and saved into it.
-    pub fn moved_to(self, device: D) -> Self {
-        use godwit_state::Save;
+    pub fn moved_to(mut self, device: D) -> Self {
+        self.move_to(device);
+        self
+    }
+
+    /// As [`moved_to`](Self::moved_to), in place.
+    pub fn move_to(&mut self, device: D) {
         self.device().pause();
-        let state = self.device().save().unwrap();
+        let saved = self.device().save_section().unwrap();
         let mut target = Self::in_memory(device, self.memory.clone());
         target.device().pause();
-        target.device().restore(&state).unwrap();
+        target.device().restore_section(&saved).unwrap();
+        assert_eq!(target.device().save_section().unwrap(), saved, "it is not the same");
         (target.seen, target.given) = (self.seen, self.given);
         target.device().resume();
-        target
+        *self = target;
     }
 
     pub fn device(&self) -> MutexGuard<'_, VirtioMmio<D>> {

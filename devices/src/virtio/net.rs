@@ -29,7 +29,7 @@ use vm_memory::Bytes;
 use vmm_sys_util::epoll::EventSet;
 
 #[cfg(test)]
-pub(crate) use self::net_test::net_on_a_socket;
+pub(crate) use self::net_test::{net_on_a_socket, net_with_a_wire};
 use self::{announce::Announcer, features::*, receive::Receiver};
 pub use self::{
     config::{NET_KEYS, NetConfig, NetError},

@@ -13,6 +13,19 @@ use crate::virtio::{
 };
 
 impl<D: VirtioDevice> VirtioMmio<D> {
+    /// The transport as it is now.
+    pub(in crate::virtio) fn transport(&self) -> TransportState {
+        TransportState {
+            status: self.status,
+            device_features_select: self.device_features_select,
+            driver_features_select: self.driver_features_select,
+            driver_features: self.driver_features,
+            queue_select: self.queue_select,
+            interrupt_status: self.interrupt_status,
+            queues: self.queues.iter().map(QueueSlot::save).collect(),
+        }
+    }
+
     /// What is wrong with a saved transport, or the transport taken over.
     fn restore_transport(&mut self, saved: &TransportState) -> Result<(), String> {
         let status = saved.status;
@@ -52,16 +65,7 @@ impl<D: VirtioDevice> Save for VirtioMmio<D> {
     type State = VirtioState<D::State>;
 
     fn save(&self) -> Result<Self::State, StateError> {
-        let transport = TransportState {
-            status: self.status,
-            device_features_select: self.device_features_select,
-            driver_features_select: self.driver_features_select,
-            driver_features: self.driver_features,
-            queue_select: self.queue_select,
-            interrupt_status: self.interrupt_status,
-            queues: self.queues.iter().map(QueueSlot::save).collect(),
-        };
-        Ok(VirtioState { transport, device: self.device.save()? })
+        Ok(VirtioState { transport: self.transport(), device: self.device.save()? })
     }
 
     fn restore(&mut self, state: &Self::State) -> Result<(), StateError> {

@@ -39,9 +39,14 @@ fn card(config: &NetConfig) -> (Net, UnixDatagram) {
     (Net::on(Tap::of_file(OwnedFd::from(ours).into()), config).unwrap(), wire)
 }
 
+/// A card that takes over any guest's, and the other end of its wire.
+pub(crate) fn net_with_a_wire() -> (Net, UnixDatagram) {
+    card(&NetConfig::on_tap("test"))
+}
+
 /// A card whose wire ends nowhere, that takes over any guest's.
 pub(crate) fn net_on_a_socket() -> Net {
-    card(&NetConfig::on_tap("test")).0
+    net_with_a_wire().0
 }
 
 fn ready(features: u64) -> (Driver<Net>, UnixDatagram) {
