@@ -4,7 +4,7 @@
 //! run, and another:
 //!
 //! ```text
-//! GODWIT_FUZZ_ITERATIONS=1000000 GODWIT_FUZZ_SEED=7 cargo test --release -p godwit-devices --lib fuzz
+//! GODWIT_FUZZ_ITERATIONS=20000 GODWIT_FUZZ_SEED=7 cargo test --release -p godwit-devices --lib hostile
 //! ```
 
 #[path = "../../migration/core/tests/fuzz/mutator.rs"]

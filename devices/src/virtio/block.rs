@@ -167,7 +167,7 @@ impl Block {
             return Ok(Taken::LaterAgain);
         }
         let Some(chain) = queue.iter(memory)?.next() else { return Ok(Taken::Nothing) };
-        let request = Request::read(chain, memory, limit, MAX_SEGMENTS as usize)?;
+        let request = Request::read(chain, memory, queue.max_size(), MAX_SEGMENTS as usize)?;
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(request.moved())) {
             queue.set_next_avail(queue.next_avail().wrapping_sub(1));
             own.held_up = true;

@@ -195,7 +195,7 @@ impl Console {
             }
             let start = queue.next_avail();
             let Some(chain) = next_chain(queue, memory)? else { break false };
-            let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.size())?);
+            let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.max_size())?);
             if !buffers.iter().all(Descriptor::is_write_only) {
                 return Err(ServeError::Chain("has a buffer to read in a queue for input"));
             }
@@ -239,7 +239,7 @@ impl Console {
             while left > 0 {
                 let start = queue.next_avail();
                 let Some(chain) = queue.iter(memory)?.next() else { break };
-                let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.size())?);
+                let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.max_size())?);
                 if !self.send(number, &buffers, memory)? {
                     // The port comes back to it; a notification would not help.
                     queue.set_next_avail(start);
@@ -297,7 +297,7 @@ impl Console {
         queue.disable_notification(memory)?;
         while let Some((number, owed, message)) = self.next_message() {
             let Some(chain) = next_chain(queue, memory)? else { break };
-            let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.size())?);
+            let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.max_size())?);
             if buffers.iter().any(|b| !b.is_write_only()) || chain::bytes_in(&buffers) < message.len() {
                 return Err(ServeError::Chain("has no room for a message about a port"));
             }
@@ -311,7 +311,7 @@ impl Console {
 
     /// Messages of the driver.
     fn listen(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let limit = queue.size();
+        let limit = queue.max_size();
         let served = super::queue::serve_each(queue, memory, |chain| {
             let buffers = chain::checked(chain, memory, limit)?;
             // Linux has each in a buffer of its own.

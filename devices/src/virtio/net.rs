@@ -156,7 +156,7 @@ impl Net {
     }
 
     fn control(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let limit = queue.size();
+        let limit = queue.max_size();
         serve_each(queue, memory, |chain| {
             let buffers = chain::checked(chain, memory, limit)?;
             let (command, answer) = control::read(&buffers, memory, self.accepted)?;

@@ -60,7 +60,7 @@ impl Rng {
 
     /// Answers one request, if there is one and the limit lets it through.
     fn answer_one(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Answered, ServeError> {
-        let longest = queue.size();
+        let longest = queue.max_size();
         let Some(chain) = queue.iter(memory)?.next() else { return Ok(Answered::Nothing) };
         let head = chain.head_index();
         let buffers = chain::checked(chain, memory, longest)?;

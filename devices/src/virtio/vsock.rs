@@ -129,7 +129,7 @@ impl Vsock {
             }
             let Some(chain) = chain else { break more_outside };
             let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.size())?;
+            let buffers = chain::checked(chain, memory, queue.max_size())?;
             let room = room(&buffers)?;
             let (header, data) = self.packet.split_at_mut(HEADER_BYTES);
             let most = data.len().min(room - HEADER_BYTES);
@@ -161,7 +161,7 @@ impl Vsock {
             while left > 0 && !self.streams.is_full() {
                 let Some(chain) = queue.iter(memory)?.next() else { break };
                 let head = chain.head_index();
-                let buffers = chain::checked(chain, memory, queue.size())?;
+                let buffers = chain::checked(chain, memory, queue.max_size())?;
                 let header = gather(&mut self.packet, &buffers, memory)?;
                 let data = &self.packet[HEADER_BYTES..HEADER_BYTES + header.len as usize];
                 self.streams.take(&header, data);
@@ -189,7 +189,7 @@ impl Vsock {
                 break;
             };
             let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.size())?;
+            let buffers = chain::checked(chain, memory, queue.max_size())?;
             if buffers.iter().any(|buffer| !buffer.is_write_only())
                 || chain::bytes_in(&buffers) < TRANSPORT_RESET.len()
             {

@@ -3,7 +3,7 @@ use std::ops::Range;
 use super::{
     SEQUENCES,
     guard::{Buffer, REGIONS},
-    hostile::{Request, Subject, attack},
+    hostile::{Request, Subject, attack, take_every_size},
 };
 use crate::{
     fuzz_test::Mutator,
@@ -82,4 +82,9 @@ impl Subject for Memory {
 #[test]
 fn a_hostile_driver_of_a_balloon() {
     attack(24, SEQUENCES, |_| Memory);
+}
+
+#[test]
+fn a_balloon_works_with_queues_of_every_size() {
+    take_every_size(Memory);
 }

@@ -2,7 +2,7 @@ use vmm_sys_util::tempfile::TempFile;
 
 use super::{
     SEQUENCES,
-    hostile::{Request, Subject, attack},
+    hostile::{Request, Subject, attack, take_every_size},
 };
 use crate::{
     fuzz_test::Mutator,
@@ -21,6 +21,13 @@ struct Disk {
     image: TempFile,
     queues: u16,
     readonly: bool,
+    queue_size: u16,
+}
+
+fn image() -> TempFile {
+    let image = TempFile::new().unwrap();
+    image.as_file().set_len(SECTORS * SECTOR_BYTES as u64).unwrap();
+    image
 }
 
 fn header(kind: u32, sector: u64) -> Vec<u8> {
@@ -33,6 +40,7 @@ impl Subject for Disk {
     fn fresh(&mut self) -> Block {
         let mut config = DiskConfig::new(self.image.as_path());
         (config.num_queues, config.readonly) = (self.queues, self.readonly);
+        config.queue_size = self.queue_size;
         Block::open(&config).unwrap()
     }
 
@@ -89,8 +97,12 @@ impl Subject for Disk {
 #[test]
 fn a_hostile_driver_of_a_disk() {
     attack(22, SEQUENCES, |mutator| {
-        let image = TempFile::new().unwrap();
-        image.as_file().set_len(SECTORS * SECTOR_BYTES as u64).unwrap();
-        Disk { image, queues: 1 + mutator.below(3) as u16, readonly: mutator.below(8) == 0 }
+        let (queues, readonly) = (1 + mutator.below(3) as u16, mutator.below(8) == 0);
+        Disk { image: image(), queues, readonly, queue_size: 128 }
     });
+}
+
+#[test]
+fn a_disk_works_with_queues_of_every_size() {
+    take_every_size(Disk { image: image(), queues: 2, readonly: false, queue_size: 1024 });
 }

@@ -8,7 +8,7 @@ use vmm_sys_util::tempdir::TempDir;
 
 use super::{
     SEQUENCES,
-    hostile::{Request, Subject, attack},
+    hostile::{Request, Subject, attack, take_every_size},
 };
 use crate::{
     StopLine,
@@ -31,6 +31,10 @@ struct Ports {
 }
 
 impl Ports {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), made: 0, clients: vec![] }
+    }
+
     fn path(&self, what: &str) -> PathBuf {
         self.folder.as_path().join(format!("{}.{what}", self.made))
     }
@@ -96,5 +100,10 @@ impl Subject for Ports {
 
 #[test]
 fn a_hostile_driver_of_consoles() {
-    attack(26, SEQUENCES, |_| Ports { folder: TempDir::new().unwrap(), made: 0, clients: vec![] });
+    attack(26, SEQUENCES, |_| Ports::new());
+}
+
+#[test]
+fn consoles_work_with_queues_of_every_size() {
+    take_every_size(Ports::new());
 }

@@ -8,7 +8,11 @@ use super::guard::{Buffer, Guard, REGIONS, UNNAMED, memory};
 use crate::{
     Lifecycle, MmioDevice,
     fuzz_test::{Mutator, sequences},
-    virtio::{VirtioDevice, VirtioMmio, driver_test::Driver, registers::*},
+    virtio::{
+        VirtioDevice, VirtioMmio,
+        driver_test::{Driver, QUEUES},
+        registers::*,
+    },
 };
 
 /// A device under attack, and what is at its other end.
@@ -45,8 +49,6 @@ pub struct Request {
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 const INDIRECT: u16 = 4;
-/// Most queues that any device here has.
-const QUEUES: usize = 17;
 /// Room for a queue of 1024: the table, the available ring, the used ring.
 const QUEUE_BYTES: u64 = 0x8000;
 const AVAIL: u64 = 0x4000;
@@ -85,6 +87,24 @@ pub fn attack<S: Subject>(seed: u64, iterations: u64, mut make: impl FnMut(&mut 
         played < 20 || served > played && broken > played / 20 && moved > played / 10,
         "of {played} sequences: {served} requests served, {broken} rules found broken, {moved} moves"
     );
+}
+
+/// A driver may take any size of queue that there can be, up to the device's own, and is served: with one entry by indirect
+/// tables.
+pub fn take_every_size<S: Subject>(mut subject: S) {
+    let mut most = 1;
+    for size in (0..=10).map(|bits| 1 << bits) {
+        let mut driver = Driver::in_memory(subject.fresh(), memory());
+        most = most.max(*driver.device().device().queue_sizes().iter().max().unwrap());
+        driver.start_with(S::FEATURES | F_INDIRECT, size);
+        // More than once around the small ones.
+        (0..3).for_each(|_| subject.serves(&mut driver));
+        assert!(!driver.needs_reset(), "queues of {size}");
+        if size == most {
+            return;
+        }
+    }
+    panic!("its queues have {most} entries");
 }
 
 #[derive(Clone, Copy, Default)]

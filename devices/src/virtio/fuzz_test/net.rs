@@ -2,12 +2,12 @@ use std::os::unix::net::UnixDatagram;
 
 use super::{
     SEQUENCES,
-    hostile::{Request, Subject, attack},
+    hostile::{Request, Subject, attack, take_every_size},
 };
 use crate::{
     fuzz_test::Mutator,
     virtio::{
-        Net, VirtioMmio,
+        Net, NetConfig, VirtioMmio,
         driver_test::{BUFFERS, Driver, WRITE},
         net_with_a_wire,
     },
@@ -21,6 +21,14 @@ const COMMANDS: [&[u8]; 4] = [&[1, 1, 2, 0, 0, 0, 0, 9], &[3, 0], &[1, 1, 1, 0, 
 
 struct Card {
     wire: UnixDatagram,
+    config: NetConfig,
+}
+
+impl Card {
+    fn new(queue_size: u16) -> Self {
+        let config = NetConfig { queue_size, ..NetConfig::on_tap("test") };
+        Self { wire: net_with_a_wire(&config).1, config }
+    }
 }
 
 fn frame(len: usize, seed: u8) -> Vec<u8> {
@@ -38,7 +46,7 @@ impl Subject for Card {
     type Device = Net;
 
     fn fresh(&mut self) -> Net {
-        let (net, wire) = net_with_a_wire();
+        let (net, wire) = net_with_a_wire(&self.config);
         self.wire = wire;
         net
     }
@@ -76,5 +84,10 @@ impl Subject for Card {
 
 #[test]
 fn a_hostile_driver_of_a_network_card() {
-    attack(23, SEQUENCES, |_| Card { wire: net_with_a_wire().1 });
+    attack(23, SEQUENCES, |_| Card::new(256));
+}
+
+#[test]
+fn a_network_card_works_with_queues_of_every_size() {
+    take_every_size(Card::new(1024));
 }

@@ -1,6 +1,6 @@
 use super::{
     SEQUENCES,
-    hostile::{Request, Subject, attack},
+    hostile::{Request, Subject, attack, take_every_size},
 };
 use crate::{
     fuzz_test::Mutator,
@@ -42,4 +42,9 @@ fn a_hostile_driver_of_an_entropy_source() {
     attack(21, SEQUENCES, |mutator| Source {
         config: ["", "bw_size=32K,bw_refill_time=10"][mutator.below(4) / 3],
     });
+}
+
+#[test]
+fn an_entropy_source_works_with_queues_of_every_size() {
+    take_every_size(Source { config: "" });
 }

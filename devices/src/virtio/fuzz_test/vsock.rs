@@ -8,7 +8,7 @@ use vmm_sys_util::tempdir::TempDir;
 
 use super::{
     SEQUENCES,
-    hostile::{Request, Subject, attack},
+    hostile::{Request, Subject, attack, take_every_size},
 };
 use crate::{
     fuzz_test::Mutator,
@@ -36,6 +36,8 @@ struct Streams {
     listeners: Vec<UnixListener>,
     /// Host's ends of streams.
     clients: Vec<UnixStream>,
+    /// The guest's port of the last right request.
+    asked: u32,
 }
 
 fn packet(from: u32, to: u32, op: u16, flags: u32, credit: [u32; 2], data: &[u8]) -> Vec<u8> {
@@ -48,6 +50,11 @@ fn packet(from: u32, to: u32, op: u16, flags: u32, credit: [u32; 2], data: &[u8]
 }
 
 impl Streams {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        Self { folder, made: 0, listeners: vec![], clients: vec![], asked: 2000 }
+    }
+
     fn path(&self, end: &str) -> PathBuf {
         self.folder.as_path().join(format!("{}{end}", self.made))
     }
@@ -116,7 +123,9 @@ impl Subject for Streams {
             driver.notify(RECEIVE);
         };
         room(driver);
-        let asked = packet(2000, RIGHT_PORT, REQUEST, 0, [0x1_0000, 0], &[]);
+        self.asked += 1;
+        let from = self.asked;
+        let asked = packet(from, RIGHT_PORT, REQUEST, 0, [0x1_0000, 0], &[]);
         driver.put(BUFFERS, &asked);
         driver.offer(TRANSMIT, &[(BUFFERS, asked.len() as u32, 0)]);
         driver.notify(TRANSMIT);
@@ -124,10 +133,10 @@ impl Subject for Streams {
         driver.turn_until(|driver| {
             let used = driver.used(RECEIVE);
             let header = driver.bytes(BUFFERS + 0x1000, HEADER_BYTES);
-            if !used.is_empty() {
+            let answers = header[16..24] == [RIGHT_PORT.to_le_bytes(), from.to_le_bytes()].concat()[..];
+            if !used.is_empty() && !answers {
                 room(driver);
             }
-            let answers = header[16..24] == [RIGHT_PORT.to_le_bytes(), 2000_u32.to_le_bytes()].concat()[..];
             (!used.is_empty() && answers).then(|| assert_eq!(header[30..32], RESPONSE.to_le_bytes()))
         });
         self.listeners[1].accept().unwrap();
@@ -136,8 +145,10 @@ impl Subject for Streams {
 
 #[test]
 fn a_hostile_driver_of_sockets() {
-    attack(25, SEQUENCES, |_| {
-        let folder = TempDir::new().unwrap();
-        Streams { folder, made: 0, listeners: vec![], clients: vec![] }
-    });
+    attack(25, SEQUENCES, |_| Streams::new());
+}
+
+#[test]
+fn sockets_work_with_queues_of_every_size() {
+    take_every_size(Streams::new());
 }

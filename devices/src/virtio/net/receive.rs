@@ -124,8 +124,8 @@ impl Receiver {
     ) -> Result<Delivery, ServeError> {
         self.buffers.clear();
         self.heads.clear();
-        let (start, limit) = (queue.next_avail(), queue.size());
-        let most = if mergeable { limit.into() } else { 1 };
+        let start = queue.next_avail();
+        let most = if mergeable { queue.size().into() } else { 1 };
         let mut room = 0;
         while room < self.len {
             let mut chain = queue.iter(memory)?.next();
@@ -140,7 +140,7 @@ impl Receiver {
                 return Ok(give_up.unwrap_or(Delivery::NoRoom));
             };
             let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, limit)?;
+            let buffers = chain::checked(chain, memory, queue.max_size())?;
             if !buffers.iter().all(Descriptor::is_write_only) {
                 return Err(ServeError::Chain("has a buffer to read in a queue for frames received"));
             }

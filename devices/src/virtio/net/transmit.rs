@@ -35,7 +35,7 @@ pub fn serve(
             let start = queue.next_avail();
             let Some(chain) = queue.iter(memory)?.next() else { break };
             let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.size())?;
+            let buffers = chain::checked(chain, memory, queue.max_size())?;
             let bytes = frame_bytes(&buffers)?;
             if !limit.as_mut().is_none_or(|limit| limit.admit(bytes as u64)) {
                 // The limit's timer comes back to it; a notification would not help.
