@@ -25,7 +25,7 @@ mod state;
 mod used;
 mod vsock;
 
-use std::os::fd::RawFd;
+use std::{ops::Range, os::fd::RawFd};
 
 use godwit_state::Save;
 use thiserror::Error;
@@ -71,14 +71,22 @@ pub enum ServeError {
 
 /// A descriptor that a device waits for, besides the notifications of its queues: a tap, a timer, an eventfd of its
 /// own threads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// The descriptor, which lives as long as the device.
     pub fd: RawFd,
     /// What it is watched for, edge-triggered.
     pub events: EventSet,
-    /// The queue to serve when that happens.
-    pub queue: usize,
+    /// The queues to serve when that happens.
+    pub queues: Range<usize>,
+}
+
+impl Source {
+    /// One that has `queue` served whenever there is something to read.
+    #[must_use]
+    pub fn to_read(fd: RawFd, queue: usize) -> Self {
+        Self { fd, events: EventSet::IN, queues: queue..queue + 1 }
+    }
 }
 
 /// A device behind a virtio transport. All calls come under one lock, `serve` from the event loop's thread.

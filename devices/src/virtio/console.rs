@@ -372,10 +372,9 @@ impl VirtioDevice for Console {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let source = |fd, queue| Source { fd, events: EventSet::IN, queue };
-        let ports =
-            self.ports.iter().enumerate().map(|(number, port)| source(port.fd(), receive_queue(number)));
-        let wakes = self.wakes.iter().enumerate().map(|(queue, wake)| source(wake.as_raw_fd(), queue));
+        let ports = (0..).zip(&self.ports);
+        let ports = ports.map(|(number, port)| Source::to_read(port.fd(), receive_queue(number)));
+        let wakes = (0..).zip(&self.wakes).map(|(queue, wake)| Source::to_read(wake.as_raw_fd(), queue));
         ports.chain(wakes).collect()
     }
 

@@ -26,7 +26,6 @@ use std::os::fd::AsRawFd;
 
 use virtio_queue::{Queue, QueueT};
 use vm_memory::Bytes;
-use vmm_sys_util::epoll::EventSet;
 
 #[cfg(test)]
 pub(crate) use self::net_test::{net_on_a_socket, net_with_a_wire};
@@ -191,11 +190,12 @@ impl VirtioDevice for Net {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let source = |fd, queue| Source { fd, events: EventSet::IN, queue };
         let limits = [(self.receiver.limit(), RECEIVE), (self.transmit_limit.as_ref(), TRANSMIT)];
-        let limits = limits.into_iter().filter_map(|(limit, queue)| Some(source(limit?.fd(), queue)));
+        let limits =
+            limits.into_iter().filter_map(|(limit, queue)| Some(Source::to_read(limit?.fd(), queue)));
         // A driver that is at work has a queue to send in, always.
-        let own = [source(self.tap.as_raw_fd(), RECEIVE), source(self.announcer.fd(), TRANSMIT)];
+        let own =
+            [Source::to_read(self.tap.as_raw_fd(), RECEIVE), Source::to_read(self.announcer.fd(), TRANSMIT)];
         own.into_iter().chain(limits).collect()
     }
 

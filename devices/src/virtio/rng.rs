@@ -13,7 +13,6 @@ use godwit_state::{Save, Schema, StateError};
 use serde::{Deserialize, Serialize};
 use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
 use vm_memory::Bytes;
-use vmm_sys_util::epoll::EventSet;
 
 pub use self::config::RngConfig;
 use super::{ServeError, Served, Source, VirtioDevice, chain};
@@ -136,8 +135,7 @@ impl VirtioDevice for Rng {
     fn reset(&mut self) {}
 
     fn sources(&self) -> Vec<Source> {
-        let limit = self.limiter.iter();
-        limit.map(|limiter| Source { fd: limiter.fd(), events: EventSet::IN, queue: 0 }).collect()
+        self.limiter.iter().map(|limiter| Source::to_read(limiter.fd(), 0)).collect()
     }
 
     /// At most one round of the ring.

@@ -24,10 +24,7 @@ use std::{io, os::fd::AsRawFd};
 
 use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::{
-    epoll::EventSet,
-    eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
-};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 #[cfg(test)]
 pub(crate) use self::vsock_test::vsock_alone;
@@ -258,11 +255,10 @@ impl VirtioDevice for Vsock {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let source = |fd, queue| Source { fd, events: EventSet::IN, queue };
         vec![
-            source(self.streams.fd(), RECEIVE),
-            source(self.wake_receive.as_raw_fd(), RECEIVE),
-            source(self.wake_transmit.as_raw_fd(), TRANSMIT),
+            Source::to_read(self.streams.fd(), RECEIVE),
+            Source::to_read(self.wake_receive.as_raw_fd(), RECEIVE),
+            Source::to_read(self.wake_transmit.as_raw_fd(), TRANSMIT),
         ]
     }
 
