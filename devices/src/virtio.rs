@@ -50,7 +50,7 @@ pub use self::{
 #[cfg(test)]
 pub(crate) use self::{
     fuzz_test::ATTACKED,
-    net::{net_on_a_socket, net_with_a_wire},
+    net::{net_on_a_socket, net_with_wires},
     vsock::vsock_alone,
 };
 use crate::GuestMemory;

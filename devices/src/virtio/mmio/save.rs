@@ -41,7 +41,10 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             return Err(format!("interrupt status {:#x} does not exist", saved.interrupt_status));
         }
         if saved.queues.len() != self.queues.len() {
-            return Err(format!("it has {} queues instead of {}", saved.queues.len(), self.queues.len()));
+            let (there, here) = (saved.queues.len(), self.queues.len());
+            return Err(format!(
+                "it has {there} queues where it comes from and {here} here; give it as many ('num_queues', or ports of a console)"
+            ));
         }
         let event_idx = saved.driver_features & F_EVENT_IDX != 0;
         for (index, (slot, queue)) in self.queues.iter_mut().zip(&saved.queues).enumerate() {

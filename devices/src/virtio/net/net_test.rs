@@ -23,29 +23,39 @@ use godwit_state::Save;
 const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
 const CONTROL: usize = 2;
-const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
+pub(super) const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
 const ANSWER: u64 = BUFFERS + 0x8000;
 
-fn config() -> NetConfig {
+pub(super) fn config() -> NetConfig {
     NetConfig { mac: Some(MAC), ..NetConfig::on_tap("test") }
 }
 
-/// A card and the other end of its wire.
-pub(crate) fn net_with_a_wire(config: &NetConfig) -> (Net, UnixDatagram) {
-    let (ours, wire) = UnixDatagram::pair().unwrap();
-    for end in [&ours, &wire] {
-        end.set_nonblocking(true).unwrap();
-    }
-    (Net::on(Tap::of_file(OwnedFd::from(ours).into()), config).unwrap(), wire)
+/// A card and the other end of each pair's wire.
+pub(crate) fn net_with_wires(config: &NetConfig) -> (Net, Vec<UnixDatagram>) {
+    let wire = |_| {
+        let (ours, wire) = UnixDatagram::pair().unwrap();
+        for end in [&ours, &wire] {
+            end.set_nonblocking(true).unwrap();
+        }
+        (Tap::of_file(OwnedFd::from(ours).into()), wire)
+    };
+    let (taps, wires) = (0..config.pairs()).map(wire).unzip();
+    (Net::on(taps, config).unwrap(), wires)
+}
+
+/// A card of one pair and the other end of its wire.
+fn card(config: &NetConfig) -> (Net, UnixDatagram) {
+    let (net, mut wires) = net_with_wires(config);
+    (net, wires.remove(0))
 }
 
 /// A card whose wire ends nowhere, that takes over any guest's.
 pub(crate) fn net_on_a_socket() -> Net {
-    net_with_a_wire(&NetConfig::on_tap("test")).0
+    net_with_wires(&NetConfig::on_tap("test")).0
 }
 
 fn ready(features: u64) -> (Driver<Net>, UnixDatagram) {
-    let (net, wire) = net_with_a_wire(&config());
+    let (net, wire) = card(&config());
     (Driver::ready(net, features), wire)
 }
 
@@ -53,13 +63,13 @@ fn ready(features: u64) -> (Driver<Net>, UnixDatagram) {
 type Described = (u64, u32, u16);
 
 /// A frame behind an empty header.
-fn frame(len: usize, seed: u8) -> Vec<u8> {
+pub(super) fn frame(len: usize, seed: u8) -> Vec<u8> {
     let body = (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed));
     [0; HEADER_BYTES].into_iter().chain(body).collect()
 }
 
 /// The frames that wait at the wire's end.
-fn heard(wire: &UnixDatagram) -> Vec<Vec<u8>> {
+pub(super) fn heard(wire: &UnixDatagram) -> Vec<Vec<u8>> {
     let mut buffer = vec![0; FRAME_BYTES];
     std::iter::from_fn(|| wire.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())).collect()
 }
@@ -177,7 +187,7 @@ fn a_frame_without_room_waits_moves_along_and_arrives_once() {
     wire.send(&frame(2000, 3)).unwrap();
     driver.turn();
     assert!(heard(&wire).is_empty() && driver.used(RECEIVE).is_empty());
-    let (target, _new_wire) = net_with_a_wire(&NetConfig::on_tap("test"));
+    let (target, _new_wire) = card(&NetConfig::on_tap("test"));
     let mut driver = driver.moved_to(target);
     assert_eq!(driver.config(0), MAC.0, "the guest's address came along");
     driver.offer(RECEIVE, &[(BUFFERS + 0x1000, 1500, WRITE)]);
@@ -206,7 +216,7 @@ fn a_frame_that_can_never_fit_makes_way_for_the_next() {
 
 #[test]
 fn what_waited_at_the_tap_before_the_driver_is_not_for_it() {
-    let (net, wire) = net_with_a_wire(&config());
+    let (net, wire) = card(&config());
     let mut driver = Driver::idle(net);
     wire.send(&frame(20, 1)).unwrap();
     driver.start(0);
@@ -269,7 +279,7 @@ fn the_driver_may_change_its_address_and_a_reset_gives_it_back() {
 fn after_a_move_it_announces_itself_and_asks_the_driver_to() {
     let (driver, old_wire) = ready(F_CTRL_VQ | F_STATUS | F_GUEST_ANNOUNCE);
     assert_eq!(driver.config::<2>(6), [1, 0]);
-    let (target, wire) = net_with_a_wire(&NetConfig::on_tap("test"));
+    let (target, wire) = card(&NetConfig::on_tap("test"));
     let mut driver = driver.moved_to(target);
     let generation = driver.read(CONFIG_GENERATION);
     driver.turn();
@@ -296,7 +306,7 @@ fn one_that_has_not_moved_or_whose_driver_cannot_asks_for_nothing() {
     let (mut driver, wire) = ready(F_GUEST_ANNOUNCE);
     driver.notify(TRANSMIT);
     assert!(heard(&wire).is_empty());
-    let (target, wire) = net_with_a_wire(&NetConfig::on_tap("test"));
+    let (target, wire) = card(&NetConfig::on_tap("test"));
     let (old, _) = ready(0);
     let mut driver = old.moved_to(target);
     driver.turn();
@@ -310,7 +320,7 @@ fn a_guest_whose_card_differs_from_what_was_asked_for_is_refused() {
     let (driver, _wire) = ready(0);
     let saved = driver.device().save().unwrap();
     let refuse = |config: NetConfig, words: &str| {
-        let (target, _wire) = net_with_a_wire(&config);
+        let (target, _wire) = card(&config);
         let driver = Driver::idle(target);
         let error = driver.device().restore(&saved).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
@@ -319,12 +329,12 @@ fn a_guest_whose_card_differs_from_what_was_asked_for_is_refused() {
     refuse(other, "has the address 02:00:00:00:00:07, this one 02:00:00:00:00:08");
     refuse(NetConfig { mtu: Some(9000), ..config() }, "has an MTU of 1500, this one 9000");
     let mut damaged = driver.device().save().unwrap().device;
-    let target = || Mutex::new(net_with_a_wire(&NetConfig::on_tap("test")).0);
+    let target = || Mutex::new(card(&NetConfig::on_tap("test")).0);
     for waiting in [1, HEADER_BYTES, FRAME_BYTES + 1] {
-        damaged.waiting = vec![0; waiting];
+        damaged.waiting = vec![vec![0; waiting]];
         assert!(target().lock().unwrap().restore(&damaged).is_err(), "{waiting} bytes waiting");
     }
-    damaged.waiting = vec![0; FRAME_BYTES];
+    damaged.waiting = vec![vec![0; FRAME_BYTES]];
     target().lock().unwrap().restore(&damaged).unwrap();
     damaged.mac = [1, 2, 3, 4, 5, 6];
     assert!(target().lock().unwrap().restore(&damaged).is_err(), "an address of several");
@@ -334,7 +344,7 @@ fn a_guest_whose_card_differs_from_what_was_asked_for_is_refused() {
 fn a_rate_limit_holds_each_direction_back_and_loses_nothing() {
     let ops = TokenBucketConfig { size: 1, one_time_burst: None, refill_time: 20 };
     let limit = RateLimiterConfig { bandwidth: None, ops: Some(ops) };
-    let (net, wire) = net_with_a_wire(&NetConfig { rate_limiter_config: Some(limit), ..config() });
+    let (net, wire) = card(&NetConfig { rate_limiter_config: Some(limit), ..config() });
     let mut driver = Driver::ready(net, 0);
     for n in 0..3 {
         driver.put(BUFFERS + 0x1000 * n, &frame(20, n as u8));
@@ -426,7 +436,7 @@ proptest! {
             prop_assert!(driver.turn() < 100);
         }
         let saved = driver.device().save().unwrap();
-        let (target, _wire) = net_with_a_wire(&NetConfig::on_tap("test"));
+        let (target, _wire) = card(&NetConfig::on_tap("test"));
         let target = Arc::new(Driver::idle(target));
         target.device().restore(&saved).unwrap();
         prop_assert_eq!(target.device().save().unwrap(), saved);

@@ -23,7 +23,6 @@ pub struct Receiver {
     len: usize,
     /// The rate limit has let it pass.
     admitted: bool,
-    limit: Option<RateLimiter>,
     buffers: Vec<Descriptor>,
     heads: Vec<(u16, u32)>,
 }
@@ -37,13 +36,9 @@ enum Delivery {
 }
 
 impl Receiver {
-    pub fn new(limit: Option<RateLimiter>) -> Self {
+    pub fn new() -> Self {
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Self { frame, len: 0, admitted: false, limit, buffers: Vec::new(), heads: Vec::new() }
-    }
-
-    pub fn limit(&self) -> Option<&RateLimiter> {
-        self.limit.as_ref()
+        Self { frame, len: 0, admitted: false, buffers: Vec::new(), heads: Vec::new() }
     }
 
     /// The frame that waits, with its header; empty when none does.
@@ -73,6 +68,7 @@ impl Receiver {
     pub fn serve(
         &mut self,
         tap: &Tap,
+        limit: &mut Option<RateLimiter>,
         queue: &mut Queue,
         memory: &GuestMemory,
         mergeable: bool,
@@ -85,7 +81,7 @@ impl Receiver {
             if left == 0 {
                 break true;
             }
-            if !self.next_frame(tap)? || !self.admit() {
+            if !self.next_frame(tap)? || !self.admit(limit) {
                 break false;
             }
             match self.deliver(queue, memory, mergeable)? {
@@ -109,9 +105,9 @@ impl Receiver {
         Ok(true)
     }
 
-    fn admit(&mut self) -> bool {
+    fn admit(&mut self, limit: &mut Option<RateLimiter>) -> bool {
         let bytes = (self.len - HEADER_BYTES) as u64;
-        self.admitted = self.admitted || self.limit.as_mut().is_none_or(|limit| limit.admit(bytes));
+        self.admitted = self.admitted || limit.as_mut().is_none_or(|limit| limit.admit(bytes));
         self.admitted
     }
 
