@@ -39,7 +39,10 @@ pub use self::{
     state::NetState,
     tap::{Tap, TapError},
 };
-use super::{ServeError, Served, Source, VirtioDevice, chain, queue::serve_each};
+use super::{
+    ServeError, Served, Source, VirtioDevice,
+    queue::{Offered, Taken, serve_each},
+};
 use crate::{GuestMemory, rate_limiter::RateLimiter};
 
 /// Device type of a network card.
@@ -238,10 +241,8 @@ impl Net {
     }
 
     fn control(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let limit = queue.max_size();
-        serve_each(queue, memory, |chain| {
-            let buffers = chain::checked(chain, memory, limit)?;
-            let (command, answer) = control::read(&buffers, memory, self.accepted)?;
+        serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
+            let (command, answer) = control::read(buffers, memory, self.accepted)?;
             let said = match command {
                 control::Command::Announced => {
                     self.announce = false;
@@ -255,7 +256,7 @@ impl Net {
                 control::Command::Unknown => control::REFUSED,
             };
             memory.write_obj(said, answer).map_err(virtio_queue::Error::GuestMemory)?;
-            Ok(1)
+            Ok(Taken::Done(1))
         })
     }
 }

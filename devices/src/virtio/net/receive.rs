@@ -3,8 +3,7 @@
 //! One frame at a time is read to a buffer of our own, where it waits while the driver has no room for it or the rate
 //! limit forbids it; it is saved with the device, so none is lost on a move that was taken from the tap.
 
-use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
-use vm_memory::Bytes;
+use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 
 use super::{features::*, tap::Tap};
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     rate_limiter::RateLimiter,
     virtio::{
         ServeError, Served, chain,
+        queue::{Offered, next_room},
         used::{publish, wants_interrupt},
     },
 };
@@ -124,24 +124,14 @@ impl Receiver {
         let most = if mergeable { queue.size().into() } else { 1 };
         let mut room = 0;
         while room < self.len {
-            let mut chain = queue.iter(memory)?.next();
-            if chain.is_none() && queue.enable_notification(memory)? {
-                queue.disable_notification(memory)?;
-                chain = queue.iter(memory)?.next();
-            }
             let give_up = if self.heads.len() == most { Some(Delivery::Impossible) } else { None };
-            let Some(chain) = chain.filter(|_| give_up.is_none()) else {
+            let offered = if give_up.is_none() { next_room(queue, memory)? } else { None };
+            let Some(Offered { head, buffers }) = offered else {
                 // Looked at again from here on; the driver was asked to notify of what comes behind what was seen.
                 queue.set_next_avail(start);
                 return Ok(give_up.unwrap_or(Delivery::NoRoom));
             };
-            let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.max_size())?;
-            if !buffers.iter().all(Descriptor::is_write_only) {
-                return Err(ServeError::Chain("has a buffer to read in a queue for frames received"));
-            }
-            let bytes =
-                buffers.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len() as usize));
+            let bytes = chain::bytes_in(&buffers);
             if bytes < HEADER_BYTES {
                 return Err(ServeError::Chain("has no room for a frame's header"));
             }
@@ -160,12 +150,6 @@ impl Receiver {
         // At most as many as a queue has entries.
         let count = (self.heads.len() as u16).to_le_bytes();
         self.frame[NUM_BUFFERS_OFFSET..HEADER_BYTES].copy_from_slice(&count);
-        let mut rest = &self.frame[..self.len];
-        for buffer in &self.buffers {
-            let (part, behind) = rest.split_at(rest.len().min(buffer.len() as usize));
-            memory.write_slice(part, buffer.addr()).map_err(virtio_queue::Error::GuestMemory)?;
-            rest = behind;
-        }
-        Ok(())
+        chain::scatter(&self.frame[..self.len], &self.buffers, memory)
     }
 }
