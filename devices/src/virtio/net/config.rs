@@ -194,7 +194,7 @@ impl FromStr for NetConfig {
             let list = value.trim_start_matches('[').trim_end_matches(']');
             list.split(':').map(|fd| fd.parse().ok()).collect()
         };
-        let fds = options.read("fd", "the number of an open descriptor, or several: [7:8]", each)?;
+        let fds = options.read("fd", "the number of an open descriptor, or of several: 7:8", each)?;
         let mac = options.text("mac").map(Mac::from_str).transpose().map_err(OptionError::new)?;
         let mtu = options.read("mtu", "a number of bytes, 68 to 65535", |value| value.parse().ok())?;
         let num_queues = options.read("num_queues", MAY_BE_QUEUES, |value| value.parse().ok())?;

@@ -26,7 +26,7 @@ fn options_and_json_say_the_same() {
     );
     assert_eq!("tap=tap0".parse::<NetConfig>().unwrap(), NetConfig::on_tap("tap0"));
     assert_eq!(serde_json::from_str::<NetConfig>(r#"{"tap": "tap0"}"#).unwrap(), NetConfig::on_tap("tap0"));
-    for (given, fds) in [("fd=7", vec![7]), ("fd=[7]", vec![7]), ("fd=[7:8],num_queues=4", vec![7, 8])] {
+    for (given, fds) in [("fd=7", vec![7]), ("fd=[7]", vec![7]), ("fd=7:8,num_queues=4", vec![7, 8])] {
         let config = given.parse::<NetConfig>().unwrap();
         assert_eq!((config.tap, config.fds), (None, Some(fds)));
     }
@@ -47,11 +47,14 @@ fn what_cannot_be_is_named() {
         ("tap=tap0,num_queues=0", "is 0; it must be an even number"),
         ("tap=tap0,num_queues=18", "is 18; it must be an even number"),
         ("fd=7,num_queues=4", "'fds' of a network card are [7]; it must be 2, one for each pair"),
-        ("fd=[7:8]", "'fds' of a network card are [7, 8]; it must be 1, one for each pair"),
+        ("fd=7:8", "'fds' of a network card are [7, 8]; it must be 1, one for each pair"),
         ("tap=tap0,queue_size=300", "is 300; it must be a power of two up to 1024"),
         ("tap=tap0,queue_size=0", "is 0; it must be"),
         ("tap=tap0,offload_csum=maybe", "'offload_csum' of a network card is 'maybe'; it must be on or off"),
-        ("fd=x", "'fd' of a network card is 'x'; it must be the number of an open descriptor"),
+        (
+            "fd=x",
+            "'fd' of a network card is 'x'; it must be the number of an open descriptor, or of several: 7:8",
+        ),
     ] {
         let error = text.parse::<NetConfig>().unwrap_err().to_string();
         assert!(error.contains(words), "{text}: {error}");
