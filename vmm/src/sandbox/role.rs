@@ -165,6 +165,8 @@ const DEVICES: &[Row] = &[
     (c::SYS_ftruncate, Any),
     // Rate limits.
     (c::SYS_timerfd_settime, Any),
+    // Queues of a tap, as the driver uses them.
+    (c::SYS_ioctl, requests(&[TUNSETQUEUE])),
     // A guest connects to sockets of the host by vsock: to those beside the device's own.
     (c::SYS_socket, UNIX_SOCKETS),
     (c::SYS_connect, Any),
@@ -189,8 +191,6 @@ const LANE: &[Row] = &[
     (c::SYS_pread64, Any),
     // Backlog of the socket; and the dirty log and rings, which a lane looks at to leave out what changed again.
     (c::SYS_ioctl, requests(&[c::TIOCOUTQ, c::FIONREAD, c::FIONBIO, 0xae42, 0xaec0, 0xaec7])),
-    // Queues of a tap that a driver uses from here on.
-    (c::SYS_ioctl, requests(&[TUNSETQUEUE])),
 ];
 
 const CONTROL: &[Row] = &[
