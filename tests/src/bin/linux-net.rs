@@ -47,7 +47,7 @@ fn main() {
     let site = Site::open();
     let card = format!("{},mac={MAC}", cards.on("tap0"));
     let machine = ["--kernel", kernel, "--initrd", initrd, "--memory", "192M", "--cmdline", CMDLINE];
-    let source = site.run(&[&machine[..], &["--cpus", cards.cpus(), "--net", &card]].concat());
+    let source = site.run(&[&machine[..], &["--cpus", &cards.cpus().to_string(), "--net", &card]].concat());
     let shown = ShownOnFailure(vec![source.program.out.clone(), source.program.err.clone()]);
     source.program.out.wait_for(&format!("linux: eth0=10.0.0.2/24 mac={MAC}"), BOOT);
     source.program.out.wait_for("linux: echo on port 7", BOOT);
@@ -77,7 +77,7 @@ fn main() {
     let bytes = traffic.end();
     back.wait_beats(3);
     let lines: Vec<Line> = Stream::joined(&consoles);
-    let unharmed = judge(&lines, before, 1).unwrap_or_else(|harm| panic!("{harm}"));
+    let unharmed = judge(&lines, before, cards.cpus()).unwrap_or_else(|harm| panic!("{harm}"));
     println!("network: {bytes} bytes there and back, {answers:?}");
     println!("  {} heartbeats, longest gap {:?}", unharmed.beats.len(), unharmed.moving_gap);
     for report in [first, second] {
@@ -120,10 +120,11 @@ impl Cards {
         }
     }
 
-    fn cpus(self) -> &'static str {
+    /// CPUs of the guest.
+    fn cpus(self) -> u64 {
         match self {
-            Self::OnePair => "1",
-            Self::SeveralPairs => "2",
+            Self::OnePair => 1,
+            Self::SeveralPairs => 2,
         }
     }
 
