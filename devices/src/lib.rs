@@ -54,6 +54,8 @@ mod debug_exit;
 #[cfg(test)]
 mod debug_exit_test;
 mod device;
+#[cfg(test)]
+mod fuzz_test;
 mod generation;
 #[cfg(test)]
 mod generation_test;

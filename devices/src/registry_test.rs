@@ -241,7 +241,9 @@ fn golden_payloads_still_mean_what_they_meant() {
     assert_eq!((net.transport.queues.len(), net.transport.driver_features), (3, 0x1_3023_8020));
     let waiting = [&[0; 12][..], &[0xff; 6], &[2, 0, 0, 0, 0, 1, 8, 6, 0x5a]].concat();
     let (permanent_mac, mac) = ([2, 0, 0, 0, 0, 7], [2, 0, 0, 0, 0, 9]);
-    assert_eq!(net.device, NetState { permanent_mac, mac, mtu: 9000, announce: true, waiting });
+    let waiting = vec![waiting];
+    let state = NetState { permanent_mac, mac, mtu: 9000, announce: true, used_pairs: 1, waiting };
+    assert_eq!(net.device, state);
 }
 
 #[test]

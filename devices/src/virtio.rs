@@ -10,6 +10,8 @@ mod chain;
 mod console;
 #[cfg(test)]
 mod driver_test;
+#[cfg(test)]
+mod fuzz_test;
 mod mmio;
 #[cfg(test)]
 mod mmio_test;
@@ -23,7 +25,7 @@ mod state;
 mod used;
 mod vsock;
 
-use std::os::fd::RawFd;
+use std::{ops::Range, os::fd::RawFd};
 
 use godwit_state::Save;
 use thiserror::Error;
@@ -46,7 +48,11 @@ pub use self::{
     vsock::{Vsock, VsockConfig, VsockError, VsockState},
 };
 #[cfg(test)]
-pub(crate) use self::{net::net_on_a_socket, vsock::vsock_alone};
+pub(crate) use self::{
+    fuzz_test::ATTACKED,
+    net::{net_on_a_socket, net_with_wires},
+    vsock::vsock_alone,
+};
 use crate::GuestMemory;
 
 /// What the driver, or the host, did that ends a device's work until the driver resets it.
@@ -65,14 +71,22 @@ pub enum ServeError {
 
 /// A descriptor that a device waits for, besides the notifications of its queues: a tap, a timer, an eventfd of its
 /// own threads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// The descriptor, which lives as long as the device.
     pub fd: RawFd,
     /// What it is watched for, edge-triggered.
     pub events: EventSet,
-    /// The queue to serve when that happens.
-    pub queue: usize,
+    /// The queues to serve when that happens.
+    pub queues: Range<usize>,
+}
+
+impl Source {
+    /// One that has `queue` served whenever there is something to read.
+    #[must_use]
+    pub fn to_read(fd: RawFd, queue: usize) -> Self {
+        Self { fd, events: EventSet::IN, queues: queue..queue + 1 }
+    }
 }
 
 /// A device behind a virtio transport. All calls come under one lock, `serve` from the event loop's thread.

@@ -7,7 +7,7 @@ mod traffic;
 
 pub use self::{announcements::Announcements, pings::Pings, traffic::Traffic};
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 /// Runs a command that must work.
 fn run(line: &str) {
@@ -15,6 +15,22 @@ fn run(line: &str) {
     let program = words.next().unwrap_or_default();
     let said = Command::new(program).args(words).output().unwrap_or_else(|e| panic!("{line}: {e}"));
     assert!(said.status.success(), "{line}: {}", String::from_utf8_lossy(&said.stderr));
+}
+
+/// Has the interface `name` belong to `bridge`, where it is there and does not.
+pub fn join(bridge: &str, name: &str) {
+    let interface = Path::new("/sys/class/net").join(name);
+    if interface.exists() && !interface.join("brport").exists() {
+        // It may go away between the two.
+        let _ = Command::new("brctl").args(["addif", bridge, name]).output();
+    }
+}
+
+/// Queues of the interface `name` that this host sends by.
+#[must_use]
+pub fn queues(name: &str) -> usize {
+    let Ok(queues) = fs::read_dir(Path::new("/sys/class/net").join(name).join("queues")) else { return 0 };
+    queues.flatten().filter(|queue| queue.file_name().to_string_lossy().starts_with("tx-")).count()
 }
 
 /// A bridge `name` of this host, with `address` (and its prefix), and a tap for each of `taps`.

@@ -29,7 +29,7 @@ mod sys;
 
 use std::ops::Range;
 
-use virtio_queue::Queue;
+use virtio_queue::{Queue, QueueT};
 
 pub use self::{
     config::BalloonConfig,
@@ -38,7 +38,10 @@ pub use self::{
     statistics::{STATISTICS, Statistics},
 };
 use self::{report::FreeReport, statistics::StatisticsQueue};
-use super::{ServeError, Served, VirtioDevice, queue::serve_each};
+use super::{
+    ServeError, Served, VirtioDevice,
+    queue::{Offered, Taken, serve_each},
+};
 use crate::GuestMemory;
 
 /// Device type of a traditional memory balloon.
@@ -244,25 +247,29 @@ impl VirtioDevice for Balloon {
     }
 
     fn serve(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let report = &mut self.report;
+        let (report, since) = (&mut self.report, queue.next_used());
         match index {
-            INFLATE => serve_each(queue, memory, |chain| {
-                for run in pages::numbered(chain, memory)? {
+            INFLATE => serve_each(queue, memory, since, |Offered { buffers, .. }| {
+                for run in pages::numbered(buffers, memory)? {
                     pages::release(memory, run.clone())?;
                     report.add(run);
                 }
-                Ok(0)
+                Ok(Taken::Done(0))
             }),
             // Memory comes back when it is touched.
-            DEFLATE => serve_each(queue, memory, |chain| pages::numbered(chain, memory).map(|_| 0)),
+            DEFLATE => serve_each(queue, memory, since, |Offered { buffers, .. }| {
+                pages::numbered(buffers, memory).map(|_| Taken::Done(0))
+            }),
             STATS => self.statistics.serve(queue, memory),
-            HINTS => serve_each(queue, memory, |chain| report.hinted(chain, memory).map(|()| 0)),
-            _ => serve_each(queue, memory, |chain| {
-                for run in pages::blocks(chain, memory)? {
+            HINTS => serve_each(queue, memory, since, |Offered { buffers, .. }| {
+                report.hinted(buffers, memory).map(|()| Taken::Done(0))
+            }),
+            _ => serve_each(queue, memory, since, |Offered { buffers, .. }| {
+                for run in pages::blocks(buffers)? {
                     pages::release(memory, run.clone())?;
                     report.add(run);
                 }
-                Ok(0)
+                Ok(Taken::Done(0))
             }),
         }
     }

@@ -33,8 +33,7 @@ use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
     VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_WRITE_ZEROES,
 };
-use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vmm_sys_util::epoll::EventSet;
+use virtio_queue::{Queue, QueueT};
 
 pub use self::{
     config::{DiskConfig, ImageType, MAX_DISK_QUEUE_SIZE, MAX_DISK_QUEUES, SERIAL_BYTES},
@@ -47,7 +46,11 @@ use self::{
     request::Request,
     work::{MAX_SEGMENTS, Manner},
 };
-use super::{ServeError, Served, Source, VirtioDevice};
+use super::{
+    ServeError, Served, Source, VirtioDevice,
+    queue::{Offered, Taken, serve_each},
+    used::{publish, wants_interrupt},
+};
 use crate::{GuestMemory, options::OptionError, rate_limiter::RateLimiter};
 
 /// Device type of a block device.
@@ -73,18 +76,12 @@ pub struct Block {
     engine: Box<dyn Engine>,
     queue_sizes: Vec<u16>,
     limiter: Option<RateLimiter>,
-    /// Requests in flight, and whether the rate limit holds more of them up, for each queue.
-    queues: Vec<InQueue>,
+    /// Requests in flight, of each queue.
+    in_flight: Vec<u16>,
     manner: Manner,
     /// The serial number was asked for here; otherwise a guest that comes from elsewhere brings its own.
     serial_is_given: bool,
     generation: u32,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct InQueue {
-    in_flight: u16,
-    held_up: bool,
 }
 
 impl Block {
@@ -104,7 +101,7 @@ impl Block {
             image,
             queue_sizes: vec![config.queue_size; queues],
             limiter: config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose()?,
-            queues: vec![InQueue::default(); queues],
+            in_flight: vec![0; queues],
             manner,
             serial_is_given: config.serial.is_some(),
             generation: 0,
@@ -140,60 +137,38 @@ impl Block {
         Ok(())
     }
 
-    /// Answers what has ended for queue `index`; whether there was anything.
-    fn answer(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<bool, ServeError> {
-        let mut any = false;
+    /// Answers what has ended for queue `index`.
+    fn answer(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<(), ServeError> {
         while let Some(done) = self.engine.take(index) {
-            queue.add_used(memory, done.head, done.written)?;
-            if let Some(own) = self.queues.get_mut(index) {
-                own.in_flight = own.in_flight.saturating_sub(1);
+            publish(queue, memory, &[(done.head, done.written)])?;
+            if let Some(in_flight) = self.in_flight.get_mut(index) {
+                *in_flight = in_flight.saturating_sub(1);
             }
-            any = true;
         }
-        Ok(any)
+        Ok(())
     }
 
-    /// Takes one request of the queue, if there is one and it may be taken.
+    /// Takes a request of queue `index`, where it may be taken now.
     fn take_one(
         &mut self,
         index: usize,
-        queue: &mut Queue,
+        limit: u16,
+        chain: &Offered,
         memory: &GuestMemory,
     ) -> Result<Taken, ServeError> {
-        let limit = queue.size();
-        let Some(own) = self.queues.get_mut(index) else { return Ok(Taken::Nothing) };
+        let Some(in_flight) = self.in_flight.get_mut(index) else { return Ok(Taken::Later) };
         // A driver has no more than its queue holds in flight, unless it hands a buffer out twice.
-        if own.in_flight >= limit {
-            return Ok(Taken::LaterAgain);
+        if *in_flight >= limit {
+            return Ok(Taken::Later);
         }
-        let Some(chain) = queue.iter(memory)?.next() else { return Ok(Taken::Nothing) };
-        let request = Request::read(chain, memory, limit, MAX_SEGMENTS as usize)?;
+        let request = Request::read(chain, memory, MAX_SEGMENTS as usize)?;
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(request.moved())) {
-            queue.set_next_avail(queue.next_avail().wrapping_sub(1));
-            own.held_up = true;
-            return Ok(Taken::LaterAgain);
+            return Ok(Taken::Later);
         }
-        own.in_flight += 1;
+        *in_flight += 1;
         self.engine.submit(index, request, memory, self.manner)?;
-        Ok(Taken::One)
+        Ok(Taken::Kept)
     }
-
-    /// The limit's timer has queue 0 served, and may let requests of the others through, too.
-    fn wake_others(&mut self) {
-        for (other, own) in self.queues.iter_mut().enumerate().skip(1) {
-            if std::mem::take(&mut own.held_up) {
-                self.engine.wake(other);
-            }
-        }
-    }
-}
-
-/// What came of looking for a request.
-enum Taken {
-    One,
-    Nothing,
-    /// There is one; something else says when it is worth looking again.
-    LaterAgain,
 }
 
 impl VirtioDevice for Block {
@@ -216,9 +191,14 @@ impl VirtioDevice for Block {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let ended = (0..self.queues.len()).map(|queue| (self.engine.fd(queue), queue));
-        let limit = self.limiter.as_ref().map(|limiter| (limiter.fd(), 0));
-        ended.chain(limit).map(|(fd, queue)| Source { fd, events: EventSet::IN, queue }).collect()
+        let all = 0..self.in_flight.len();
+        let ended = all.clone().map(|queue| Source::to_read(self.engine.fd(queue), queue));
+        // What the limit lets through may be of any queue.
+        let limit = self
+            .limiter
+            .iter()
+            .map(|limiter| Source { queues: all.clone(), ..Source::to_read(limiter.fd(), 0) });
+        ended.chain(limit).collect()
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
@@ -241,35 +221,19 @@ impl VirtioDevice for Block {
 
     fn reset(&mut self) {
         self.engine.finish();
-        for (index, own) in self.queues.iter_mut().enumerate() {
+        for (index, in_flight) in self.in_flight.iter_mut().enumerate() {
             while self.engine.take(index).is_some() {}
-            *own = InQueue::default();
+            *in_flight = 0;
         }
         self.manner.write_through = false;
     }
 
     fn serve(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        if index == 0 {
-            self.wake_others();
-        }
-        let mut used = self.answer(index, queue, memory)?;
-        let mut left = queue.size();
-        let mut more = true;
-        while more && left > 0 {
-            queue.disable_notification(memory)?;
-            let mut wait = false;
-            while left > 0 && !wait {
-                match self.take_one(index, queue, memory)? {
-                    Taken::One => left -= 1,
-                    Taken::Nothing => break,
-                    Taken::LaterAgain => wait = true,
-                }
-            }
-            // Kept disabled when there is more: it is looked at again anyway.
-            more = left == 0 || !wait && queue.enable_notification(memory)?;
-        }
-        used |= self.answer(index, queue, memory)?;
-        Ok(Served { interrupt: used && queue.needs_notification(memory)?, more })
+        let (since, size) = (queue.next_used(), queue.size());
+        self.answer(index, queue, memory)?;
+        let served = serve_each(queue, memory, since, |chain| self.take_one(index, size, chain, memory))?;
+        self.answer(index, queue, memory)?;
+        Ok(Served { interrupt: wants_interrupt(queue, memory, since)?, ..served })
     }
 
     fn pause(&mut self) {
@@ -277,8 +241,9 @@ impl VirtioDevice for Block {
     }
 
     fn drain(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let used = self.answer(index, queue, memory)?;
-        Ok(Served { interrupt: used && queue.needs_notification(memory)?, more: false })
+        let since = queue.next_used();
+        self.answer(index, queue, memory)?;
+        Ok(Served { interrupt: wants_interrupt(queue, memory, since)?, more: false })
     }
 
     fn resume(&mut self) {}

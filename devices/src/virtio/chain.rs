@@ -12,6 +12,9 @@ use crate::GuestMemory;
 
 /// The descriptors of `chain`: at least one, at most `limit`, none empty, all within `memory`, regularly ended.
 ///
+/// The limit is the size of the device's queue (§2.7.5.3.1), however few entries of it the driver took: a request of many
+/// buffers fits in a queue of one entry by an indirect table.
+///
 /// # Errors
 /// [`ServeError::Chain`], saying which rule was broken.
 pub fn checked(
@@ -22,7 +25,7 @@ pub fn checked(
     let mut descriptors = Vec::new();
     for descriptor in chain {
         if descriptors.len() >= usize::from(limit) {
-            return Err(ServeError::Chain("is longer than its queue"));
+            return Err(ServeError::Chain("is longer than its device's queue"));
         }
         if descriptor.len() == 0 {
             return Err(ServeError::Chain("has an empty buffer"));

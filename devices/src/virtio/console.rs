@@ -14,7 +14,7 @@ mod state;
 
 use std::{io, os::fd::AsRawFd};
 
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
+use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::{
     epoll::EventSet,
@@ -31,6 +31,7 @@ use self::{
 };
 use super::{
     ServeError, Served, Source, VirtioDevice, chain,
+    queue::{Offered, Taken, next_room, serve_each},
     used::{publish, wants_interrupt},
 };
 use crate::{
@@ -194,11 +195,7 @@ impl Console {
                 continue;
             }
             let start = queue.next_avail();
-            let Some(chain) = next_chain(queue, memory)? else { break false };
-            let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.size())?);
-            if !buffers.iter().all(Descriptor::is_write_only) {
-                return Err(ServeError::Chain("has a buffer to read in a queue for input"));
-            }
+            let Some(Offered { head, buffers }) = next_room(queue, memory)? else { break false };
             let received = port.read(chain::bytes_in(&buffers).min(PIECE_BYTES));
             if received.quit {
                 self.stop.ask(Stop::Quit);
@@ -231,29 +228,12 @@ impl Console {
         queue: &mut Queue,
         memory: &GuestMemory,
     ) -> Result<Served, ServeError> {
-        let since = queue.next_used();
-        let mut left = queue.size();
-        let mut more = true;
-        'portion: while more && left > 0 {
-            queue.disable_notification(memory)?;
-            while left > 0 {
-                let start = queue.next_avail();
-                let Some(chain) = queue.iter(memory)?.next() else { break };
-                let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.size())?);
-                if !self.send(number, &buffers, memory)? {
-                    // The port comes back to it; a notification would not help.
-                    queue.set_next_avail(start);
-                    more = false;
-                    break 'portion;
-                }
-                publish(queue, memory, &[(head, 0)])?;
-                left -= 1;
-            }
-            // Kept disabled when the portion is used up: the caller comes back by itself.
-            more = left == 0 || queue.enable_notification(memory)?;
-        }
+        let served = serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
+            // The port comes back to what it does not take.
+            Ok(if self.send(number, buffers, memory)? { Taken::Done(0) } else { Taken::Later })
+        });
         self.wake_for_messages();
-        Ok(Served { interrupt: wants_interrupt(queue, memory, since)?, more })
+        served
     }
 
     /// Sends what is in the buffers by a port, from where it stopped; whether that was all.
@@ -296,9 +276,8 @@ impl Console {
         let since = queue.next_used();
         queue.disable_notification(memory)?;
         while let Some((number, owed, message)) = self.next_message() {
-            let Some(chain) = next_chain(queue, memory)? else { break };
-            let (head, buffers) = (chain.head_index(), chain::checked(chain, memory, queue.size())?);
-            if buffers.iter().any(|b| !b.is_write_only()) || chain::bytes_in(&buffers) < message.len() {
+            let Some(Offered { head, buffers }) = next_room(queue, memory)? else { break };
+            if chain::bytes_in(&buffers) < message.len() {
                 return Err(ServeError::Chain("has no room for a message about a port"));
             }
             chain::scatter(&message, &buffers, memory)?;
@@ -311,16 +290,14 @@ impl Console {
 
     /// Messages of the driver.
     fn listen(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let limit = queue.size();
-        let served = super::queue::serve_each(queue, memory, |chain| {
-            let buffers = chain::checked(chain, memory, limit)?;
+        let served = serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
             // Linux has each in a buffer of its own.
             let first = buffers.first().filter(|buffer| !buffer.is_write_only());
             let first = first.filter(|buffer| buffer.len() as usize >= MESSAGE_BYTES);
             let first = first.ok_or(ServeError::Chain("is too short for a message about a port"))?;
             let bytes = memory.read_obj(first.addr()).map_err(virtio_queue::Error::GuestMemory)?;
             self.hear(&control::read(&bytes));
-            Ok(0)
+            Ok(Taken::Done(0))
         });
         self.wake_for_messages();
         served
@@ -345,19 +322,6 @@ impl Console {
     }
 }
 
-/// The next chain, after a second look where there is none: the driver is asked to tell of one only then.
-fn next_chain<'a>(
-    queue: &mut Queue,
-    memory: &'a GuestMemory,
-) -> Result<Option<DescriptorChain<&'a GuestMemory>>, virtio_queue::Error> {
-    let chain = queue.iter(memory)?.next();
-    if chain.is_some() || !queue.enable_notification(memory)? {
-        return Ok(chain);
-    }
-    queue.disable_notification(memory)?;
-    Ok(queue.iter(memory)?.next())
-}
-
 impl VirtioDevice for Console {
     fn device_type(&self) -> u32 {
         DEVICE_TYPE
@@ -372,10 +336,9 @@ impl VirtioDevice for Console {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let source = |fd, queue| Source { fd, events: EventSet::IN, queue };
-        let ports =
-            self.ports.iter().enumerate().map(|(number, port)| source(port.fd(), receive_queue(number)));
-        let wakes = self.wakes.iter().enumerate().map(|(queue, wake)| source(wake.as_raw_fd(), queue));
+        let ports = (0..).zip(&self.ports);
+        let ports = ports.map(|(number, port)| Source::to_read(port.fd(), receive_queue(number)));
+        let wakes = (0..).zip(&self.wakes).map(|(queue, wake)| Source::to_read(wake.as_raw_fd(), queue));
         ports.chain(wakes).collect()
     }
 

@@ -9,7 +9,7 @@
 mod events;
 mod save;
 
-use std::io;
+use std::{io, ops::Range};
 
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
@@ -34,8 +34,8 @@ pub struct VirtioMmio<D> {
     interrupt_status: u32,
     queues: Vec<QueueSlot>,
     notifiers: Vec<EventFd>,
-    /// The queue to serve for each source that is watched.
-    source_queues: Vec<usize>,
+    /// The queues to serve for each source that is watched.
+    source_queues: Vec<Range<usize>>,
     paused: bool,
     /// One broken rule has been logged; a guest shall not fill the log with more.
     warned: bool,

@@ -254,7 +254,7 @@ fn states_that_cannot_be_are_refused_in_words() {
         (|t| t.driver_features |= 1, "uses features 0x100000001"),
         (|t| t.driver_features = 0, "uses features 0x0"),
         (|t| t.interrupt_status = 4, "interrupt status 0x4"),
-        (|t| t.queues.clear(), "0 queues instead of 1"),
+        (|t| t.queues.clear(), "0 queues where it comes from and 1 here"),
         (|t| t.status = ACKNOWLEDGE, "ready before features"),
         (|t| t.queues[0].ready = false, "ring positions"),
         (|t| t.queues[0].size = 17, "queue 0: invalid queue size"),

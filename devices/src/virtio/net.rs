@@ -2,7 +2,8 @@
 //!
 //! Checksums, segmentation and mergeable buffers pass through between guest and tap as they are. After a move the card
 //! announces itself: the host sends a reverse ARP request in its name, and a guest that agreed to it is asked to send
-//! what only it can. Neighbours: [`config`] has the options, [`receive`] and [`transmit`] move frames, [`control`]
+//! what only it can. It has a pair of queues, or several, each with a queue of the tap; the guest says how many of them it
+//! uses, and the host spreads what it sends over those. Neighbours: [`config`] has the options, [`receive`] and [`transmit`] move frames, [`control`]
 //! reads the driver's commands, [`announce`] knows the rhythm, [`tap`] is the host's side.
 
 mod announce;
@@ -14,6 +15,8 @@ mod features;
 mod mac;
 #[cfg(test)]
 mod net_test;
+#[cfg(test)]
+mod pairs_test;
 mod receive;
 mod state;
 mod sys;
@@ -22,14 +25,13 @@ mod tap;
 mod tap_test;
 mod transmit;
 
-use std::os::fd::AsRawFd;
+use std::{io, os::fd::AsRawFd};
 
 use virtio_queue::{Queue, QueueT};
 use vm_memory::Bytes;
-use vmm_sys_util::epoll::EventSet;
 
 #[cfg(test)]
-pub(crate) use self::net_test::net_on_a_socket;
+pub(crate) use self::net_test::{net_on_a_socket, net_with_wires};
 use self::{announce::Announcer, features::*, receive::Receiver};
 pub use self::{
     config::{NET_KEYS, NetConfig, NetError},
@@ -37,12 +39,15 @@ pub use self::{
     state::NetState,
     tap::{Tap, TapError},
 };
-use super::{ServeError, Served, Source, VirtioDevice, chain, queue::serve_each};
+use super::{
+    ServeError, Served, Source, VirtioDevice,
+    queue::{Offered, Taken, serve_each},
+};
 use crate::{GuestMemory, rate_limiter::RateLimiter};
 
 /// Device type of a network card.
 const DEVICE_TYPE: u32 = 1;
-const RECEIVE: usize = 0;
+/// Where the first pair sends.
 const TRANSMIT: usize = 1;
 /// Size of the control queue.
 const CONTROL_SIZE: u16 = 64;
@@ -50,9 +55,29 @@ const CONTROL_SIZE: u16 = 64;
 /// Bytes of the configuration space: address, status, number of queue pairs, MTU.
 const CONFIG_BYTES: usize = 12;
 
+/// What a queue is for.
+#[derive(Clone, Copy)]
+enum Use {
+    /// To the guest, of a pair.
+    Receive(usize),
+    /// From the guest, of a pair.
+    Transmit(usize),
+    Control,
+    /// Of a pair that the driver does not use.
+    Nothing,
+}
+
+/// The host's side of a pair of queues.
+struct Pair {
+    tap: Tap,
+    receiver: Receiver,
+}
+
 /// A network card.
 pub struct Net {
-    tap: Tap,
+    pairs: Vec<Pair>,
+    /// Of these, the first so many are used.
+    used_pairs: usize,
     /// Its address as it was made, and as the driver has set it.
     permanent_mac: Mac,
     mac: Mac,
@@ -60,14 +85,14 @@ pub struct Net {
     /// What is asked of a guest that comes here, as far as it was said.
     wanted: (Option<Mac>, Option<u16>),
     offered: u64,
-    queue_sizes: [u16; 3],
+    queue_sizes: Vec<u16>,
     /// What the driver has accepted.
     accepted: u64,
     link_up: bool,
     /// The driver is asked to announce itself.
     announce: bool,
     generation: u32,
-    receiver: Receiver,
+    receive_limit: Option<RateLimiter>,
     transmit_limit: Option<RateLimiter>,
     announcer: Announcer,
     /// It has moved, and has not announced that.
@@ -81,35 +106,73 @@ impl Net {
     /// [`NetError`]: which tap cannot be had and why, or what the host lacks.
     pub fn new(config: &NetConfig) -> Result<Self, NetError> {
         config.check()?;
-        let tap = match (&config.tap, &config.fds) {
-            (Some(name), None) => Tap::open(name, config.mtu)?,
-            (None, Some(fds)) => Tap::given(fds[0])?,
+        let taps = match (&config.tap, &config.fds) {
+            (Some(name), None) => Tap::open(name, config.mtu, config.pairs())?,
+            (None, Some(fds)) => Tap::given(fds)?,
             _ => return Err(NetError::Tap),
         };
-        Self::on(tap, config)
+        Self::on(taps, config)
     }
 
-    /// The card that `config` asks for, on `tap`.
-    fn on(tap: Tap, config: &NetConfig) -> Result<Self, NetError> {
+    /// The card that `config` asks for, on the queues of a tap, one for each pair.
+    fn on(taps: Vec<Tap>, config: &NetConfig) -> Result<Self, NetError> {
         let mac = config.mac.map_or_else(Mac::random, Ok).map_err(NetError::Host)?;
         let limit = || config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose();
-        Ok(Self {
-            tap,
+        let mut queue_sizes = vec![config.queue_size; 2 * taps.len()];
+        queue_sizes.push(CONTROL_SIZE);
+        let mut net = Self {
+            used_pairs: taps.len(),
+            pairs: taps.into_iter().map(|tap| Pair { tap, receiver: Receiver::new() }).collect(),
             permanent_mac: mac,
             mac,
             mtu: config.mtu.unwrap_or(config::DEFAULT_MTU),
             wanted: (config.mac, config.mtu),
             offered: config.features(),
-            queue_sizes: [config.queue_size, config.queue_size, CONTROL_SIZE],
+            queue_sizes,
             accepted: 0,
             link_up: true,
             announce: false,
             generation: 0,
-            receiver: Receiver::new(limit().map_err(NetError::Host)?),
+            receive_limit: limit().map_err(NetError::Host)?,
             transmit_limit: limit().map_err(NetError::Host)?,
             announcer: Announcer::new().map_err(NetError::Host)?,
             moved: false,
-        })
+        };
+        net.use_pairs(1).map_err(NetError::Host)?;
+        Ok(net)
+    }
+
+    /// What queue `index` is for. The control queue comes last, behind those pairs that the driver knows of (§5.1.2).
+    fn use_of(&self, index: usize) -> Use {
+        let known_pairs = if self.accepted & F_MQ == 0 { 1 } else { self.pairs.len() };
+        match (index / 2, index % 2) {
+            (pair, 0) if pair == known_pairs => Use::Control,
+            (pair, _) if pair >= self.used_pairs => Use::Nothing,
+            (pair, 0) => Use::Receive(pair),
+            (pair, _) => Use::Transmit(pair),
+        }
+    }
+
+    /// Has the host spread what it sends over the first `count` pairs, of those that there are.
+    fn use_pairs(&mut self, count: usize) -> io::Result<()> {
+        // The last ones go first, so that the others keep their places with the host.
+        for pair in self.pairs.iter_mut().skip(count).rev() {
+            pair.tap.set_used(false)?;
+            pair.receiver.forget();
+        }
+        for pair in self.pairs.iter_mut().take(count) {
+            pair.tap.set_used(true)?;
+        }
+        self.used_pairs = count;
+        Ok(())
+    }
+
+    /// As [`use_pairs`](Self::use_pairs), where nobody can be told that it failed.
+    fn use_pairs_or_warn(&mut self, count: usize) {
+        if let Err(error) = self.use_pairs(count) {
+            let name = self.pairs[0].tap.name();
+            tracing::warn!("tap '{name}' does not use {count} queues: {error}");
+        }
     }
 
     fn config_space(&self) -> [u8; CONFIG_BYTES] {
@@ -118,8 +181,8 @@ impl Net {
         let announce = if self.announce { STATUS_ANNOUNCE } else { 0 };
         let link = if self.link_up { STATUS_LINK_UP } else { 0 };
         space[6..8].copy_from_slice(&(link | announce).to_le_bytes());
-        // One pair of queues.
-        space[8..10].copy_from_slice(&1_u16.to_le_bytes());
+        // At most 8.
+        space[8..10].copy_from_slice(&(self.pairs.len() as u16).to_le_bytes());
         space[10..].copy_from_slice(&self.mtu.to_le_bytes());
         space
     }
@@ -129,8 +192,9 @@ impl Net {
         if !self.announcer.take() {
             return;
         }
-        if let Err(error) = self.tap.write_own(&announce::rarp(self.mac)) {
-            tracing::debug!("tap '{}' does not take an announcement: {error}", self.tap.name());
+        let tap = &self.pairs[0].tap;
+        if let Err(error) = tap.write_own(&announce::rarp(self.mac)) {
+            tracing::debug!("tap '{}' does not take an announcement: {error}", tap.name());
         }
         if self.accepted & F_GUEST_ANNOUNCE != 0 {
             self.announce = true;
@@ -138,15 +202,21 @@ impl Net {
         }
     }
 
-    fn receive(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
+    fn receive(
+        &mut self,
+        pair: usize,
+        queue: &mut Queue,
+        memory: &GuestMemory,
+    ) -> Result<Served, ServeError> {
         let mergeable = self.accepted & F_MRG_RXBUF != 0;
         if !self.link_up {
             return Ok(Served::default());
         }
-        match self.receiver.serve(&self.tap, queue, memory, mergeable) {
+        let Pair { tap, receiver } = &mut self.pairs[pair];
+        match receiver.serve(tap, &mut self.receive_limit, queue, memory, mergeable) {
             Err(ServeError::Host(error)) => {
                 // Nothing that a reset by the driver would help.
-                tracing::warn!("tap '{}' is gone: {error}; the guest sees its link down", self.tap.name());
+                tracing::warn!("tap '{}' is gone: {error}; the guest sees its link down", tap.name());
                 self.link_up = false;
                 self.generation = self.generation.wrapping_add(1);
                 Ok(Served { interrupt: true, more: false })
@@ -155,11 +225,24 @@ impl Net {
         }
     }
 
+    /// The driver wants to use so many pairs; what it is answered.
+    fn driver_uses(&mut self, count: u16) -> u8 {
+        let (before, count) = (self.used_pairs, usize::from(count));
+        if !(1..=self.pairs.len()).contains(&count) {
+            return control::REFUSED;
+        }
+        if let Err(error) = self.use_pairs(count) {
+            let name = self.pairs[0].tap.name();
+            tracing::warn!("tap '{name}' does not use {count} queues instead of {before}: {error}");
+            self.use_pairs_or_warn(before);
+            return control::REFUSED;
+        }
+        control::DONE
+    }
+
     fn control(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let limit = queue.size();
-        serve_each(queue, memory, |chain| {
-            let buffers = chain::checked(chain, memory, limit)?;
-            let (command, answer) = control::read(&buffers, memory, self.accepted)?;
+        serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
+            let (command, answer) = control::read(buffers, memory, self.accepted)?;
             let said = match command {
                 control::Command::Announced => {
                     self.announce = false;
@@ -169,10 +252,11 @@ impl Net {
                     self.mac = mac;
                     control::DONE
                 }
+                control::Command::Pairs(count) => self.driver_uses(count),
                 control::Command::Unknown => control::REFUSED,
             };
             memory.write_obj(said, answer).map_err(virtio_queue::Error::GuestMemory)?;
-            Ok(1)
+            Ok(Taken::Done(1))
         })
     }
 }
@@ -191,12 +275,15 @@ impl VirtioDevice for Net {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let source = |fd, queue| Source { fd, events: EventSet::IN, queue };
-        let limits = [(self.receiver.limit(), RECEIVE), (self.transmit_limit.as_ref(), TRANSMIT)];
-        let limits = limits.into_iter().filter_map(|(limit, queue)| Some(source(limit?.fd(), queue)));
+        let all = 0..2 * self.pairs.len();
+        // What a limit lets through may be of any pair.
+        let limits = self.receive_limit.iter().chain(&self.transmit_limit);
+        let limits = limits.map(|limit| Source { queues: all.clone(), ..Source::to_read(limit.fd(), 0) });
+        let taps = (0..).step_by(2).zip(&self.pairs);
+        let taps = taps.map(|(queue, pair)| Source::to_read(pair.tap.as_raw_fd(), queue));
         // A driver that is at work has a queue to send in, always.
-        let own = [source(self.tap.as_raw_fd(), RECEIVE), source(self.announcer.fd(), TRANSMIT)];
-        own.into_iter().chain(limits).collect()
+        let announcer = [Source::to_read(self.announcer.fd(), TRANSMIT)];
+        taps.chain(announcer).chain(limits).collect()
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
@@ -215,9 +302,9 @@ impl VirtioDevice for Net {
 
     fn activate(&mut self, features: u64) {
         self.accepted = features;
-        self.tap.set_offload(tap_offloads(features));
+        self.pairs[0].tap.set_offload(tap_offloads(features));
         // What came before there was a driver, or while the guest ran elsewhere, is not for it.
-        self.tap.drain();
+        self.pairs.iter().for_each(|pair| pair.tap.drain());
     }
 
     fn reset(&mut self) {
@@ -225,18 +312,20 @@ impl VirtioDevice for Net {
         self.mac = self.permanent_mac;
         self.announce = false;
         self.announcer.end();
-        self.receiver.forget();
-        self.tap.set_offload(0);
+        self.pairs.iter_mut().for_each(|pair| pair.receiver.forget());
+        self.use_pairs_or_warn(1);
+        self.pairs[0].tap.set_offload(0);
     }
 
     fn serve(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        match index {
-            RECEIVE => self.receive(queue, memory),
-            TRANSMIT => {
+        match self.use_of(index) {
+            Use::Receive(pair) => self.receive(pair, queue, memory),
+            Use::Transmit(pair) => {
                 self.announce_if_due();
-                transmit::serve(&self.tap, &mut self.transmit_limit, queue, memory)
+                transmit::serve(&self.pairs[pair].tap, &mut self.transmit_limit, queue, memory)
             }
-            _ => self.control(queue, memory),
+            Use::Control => self.control(queue, memory),
+            Use::Nothing => Ok(Served::default()),
         }
     }
 

@@ -3,10 +3,14 @@
 //!
 //! `virtio-queue` does the rings. Neighbours: [`super::mmio`] has the registers, [`super::state`] what is saved.
 
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
+use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
 use vm_memory::GuestAddress;
 
-use super::{ServeError, state::QueueState};
+use super::{
+    ServeError, chain,
+    state::QueueState,
+    used::{publish, wants_interrupt},
+};
 use crate::GuestMemory;
 
 /// What came of serving a queue.
@@ -18,31 +22,79 @@ pub struct Served {
     pub more: bool,
 }
 
-/// Serves what is available, at most one round of the ring: `one` handles a chain and says how many bytes it wrote.
+/// A chain that the driver has made available, checked.
+pub struct Offered {
+    /// By which it is given back.
+    pub head: u16,
+    /// Its buffers, all of them in memory.
+    pub buffers: Vec<Descriptor>,
+}
+
+/// What became of a chain.
+pub enum Taken {
+    /// It is the driver's again, with so many bytes written.
+    Done(u32),
+    /// The device keeps it, and gives it back by itself.
+    Kept,
+    /// It stays in the queue, and all behind it: something else than a notification says when to look again.
+    Later,
+}
+
+/// Serves what is available, at most one round of the ring: `one` is handed chain by chain. Interrupts are for all that was
+/// used since the ring's position `since`.
 ///
 /// # Errors
-/// Those of `one`, and [`ServeError::Queue`] for a broken ring.
+/// Those of `one`, [`ServeError::Chain`] for a chain that breaks the rules, and [`ServeError::Queue`] for a broken ring.
 pub fn serve_each(
     queue: &mut Queue,
     memory: &GuestMemory,
-    mut one: impl FnMut(DescriptorChain<&GuestMemory>) -> Result<u32, ServeError>,
+    since: u16,
+    mut one: impl FnMut(&Offered) -> Result<Taken, ServeError>,
 ) -> Result<Served, ServeError> {
     let mut left = queue.size();
     let mut more = true;
-    while more && left > 0 {
+    'portion: while more && left > 0 {
         queue.disable_notification(memory)?;
         while left > 0 {
+            let start = queue.next_avail();
             let Some(chain) = queue.iter(memory)?.next() else { break };
             let head = chain.head_index();
-            let written = one(chain)?;
-            queue.add_used(memory, head, written)?;
+            let buffers = chain::checked(chain, memory, queue.max_size())?;
+            match one(&Offered { head, buffers })? {
+                Taken::Done(written) => publish(queue, memory, &[(head, written)])?,
+                Taken::Kept => {}
+                Taken::Later => {
+                    queue.set_next_avail(start);
+                    more = false;
+                    break 'portion;
+                }
+            }
             left -= 1;
         }
         // Kept disabled when the portion is used up: the caller comes back by itself.
         more = left == 0 || queue.enable_notification(memory)?;
     }
-    let used = left < queue.size();
-    Ok(Served { interrupt: used && queue.needs_notification(memory)?, more })
+    Ok(Served { interrupt: wants_interrupt(queue, memory, since)?, more })
+}
+
+/// The next chain, after a second look where there is none: the driver is asked to tell of one only then. For a device that
+/// has something to write, and to which room is of no interest before that.
+///
+/// # Errors
+/// [`ServeError::Chain`] for a chain that breaks the rules, or has a buffer to read; and [`ServeError::Queue`].
+pub fn next_room(queue: &mut Queue, memory: &GuestMemory) -> Result<Option<Offered>, ServeError> {
+    let mut chain = queue.iter(memory)?.next();
+    if chain.is_none() && queue.enable_notification(memory)? {
+        queue.disable_notification(memory)?;
+        chain = queue.iter(memory)?.next();
+    }
+    let Some(chain) = chain else { return Ok(None) };
+    let head = chain.head_index();
+    let buffers = chain::checked(chain, memory, queue.max_size())?;
+    if !buffers.iter().all(Descriptor::is_write_only) {
+        return Err(ServeError::Chain("has a buffer to read in a queue for what the device writes"));
+    }
+    Ok(Some(Offered { head, buffers }))
 }
 
 /// A queue as the driver sees it through the registers.

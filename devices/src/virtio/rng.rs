@@ -11,12 +11,14 @@ use std::io;
 
 use godwit_state::{Save, Schema, StateError};
 use serde::{Deserialize, Serialize};
-use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
+use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 use vm_memory::Bytes;
-use vmm_sys_util::epoll::EventSet;
 
 pub use self::config::RngConfig;
-use super::{ServeError, Served, Source, VirtioDevice, chain};
+use super::{
+    ServeError, Served, Source, VirtioDevice, chain,
+    queue::{Offered, Taken, serve_each},
+};
 use crate::{GuestMemory, rate_limiter::RateLimiter, sys::fill_random};
 
 /// Device type of an entropy source.
@@ -57,31 +59,6 @@ impl Rng {
         config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(Self { limiter: config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose()? })
     }
-
-    /// Answers one request, if there is one and the limit lets it through.
-    fn answer_one(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Answered, ServeError> {
-        let longest = queue.size();
-        let Some(chain) = queue.iter(memory)?.next() else { return Ok(Answered::Nothing) };
-        let head = chain.head_index();
-        let buffers = chain::checked(chain, memory, longest)?;
-        let asked: u64 = buffers.iter().map(|buffer| u64::from(buffer.len())).sum();
-        let bytes = asked.min(MAX_REQUEST_BYTES as u64);
-        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(bytes)) {
-            queue.set_next_avail(queue.next_avail().wrapping_sub(1));
-            return Ok(Answered::Later);
-        }
-        queue.add_used(memory, head, fill(&buffers, memory)?)?;
-        Ok(Answered::One)
-    }
-}
-
-/// What came of looking for a request.
-#[derive(PartialEq, Eq)]
-enum Answered {
-    One,
-    Nothing,
-    /// There is one, for which the limit's timer comes back.
-    Later,
 }
 
 /// Fills the buffers of a request and says how many bytes that were.
@@ -136,30 +113,18 @@ impl VirtioDevice for Rng {
     fn reset(&mut self) {}
 
     fn sources(&self) -> Vec<Source> {
-        let limit = self.limiter.iter();
-        limit.map(|limiter| Source { fd: limiter.fd(), events: EventSet::IN, queue: 0 }).collect()
+        self.limiter.iter().map(|limiter| Source::to_read(limiter.fd(), 0)).collect()
     }
 
     /// At most one round of the ring.
     fn serve(&mut self, _: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let mut left = queue.size();
-        let mut more = true;
-        while more && left > 0 {
-            queue.disable_notification(memory)?;
-            let mut answered = Answered::One;
-            while left > 0 && answered == Answered::One {
-                answered = self.answer_one(queue, memory)?;
-                left -= u16::from(answered == Answered::One);
+        serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
+            let bytes = chain::bytes_in(buffers).min(MAX_REQUEST_BYTES) as u64;
+            if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(bytes)) {
+                return Ok(Taken::Later);
             }
-            // Kept disabled when the portion is used up, or until the timer: the caller comes back by itself.
-            more = match answered {
-                Answered::One => true,
-                Answered::Nothing => queue.enable_notification(memory)?,
-                Answered::Later => false,
-            };
-        }
-        let used = left < queue.size();
-        Ok(Served { interrupt: used && queue.needs_notification(memory)?, more })
+            fill(buffers, memory).map(Taken::Done)
+        })
     }
 
     /// Nothing is ever in flight outside of `serve`.

@@ -294,9 +294,9 @@ fn a_broken_chain_stops_the_device_until_its_reset() {
 }
 
 #[test]
-fn an_indirect_table_longer_than_the_queue_stops_the_device() {
+fn an_indirect_table_longer_than_the_devices_queue_stops_the_device() {
     let table = 0x8000;
-    for (len, stops) in [(SIZE, false), (SIZE + 1, true)] {
+    for (len, stops) in [(SIZE, false), (256, false), (257, true)] {
         let mut ready = ready(F_INDIRECT);
         let descriptors: Vec<Described> =
             (1..=len).map(|next| (BUFFER, 8, if next < len { WRITE | NEXT } else { WRITE }, next)).collect();

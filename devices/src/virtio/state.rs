@@ -1,6 +1,6 @@
 //! What is saved of a virtio device: the transport's registers, its queues, and the device's own.
 
-use godwit_state::Schema;
+use godwit_state::{Schema, Section, StateError};
 use serde::{Deserialize, Serialize};
 
 /// Version of [`TransportState`]'s encoding; counts hundreds in [`VirtioState`]'s version.
@@ -19,6 +19,14 @@ pub struct VirtioState<S> {
 impl<S: Schema> Schema for VirtioState<S> {
     const KIND: &'static str = S::KIND;
     const VERSION: u16 = TRANSPORT_VERSION * 100 + S::VERSION;
+    /// There has been one version of the transport's part.
+    const OLDEST: u16 = TRANSPORT_VERSION * 100 + S::OLDEST;
+
+    fn upgrade(section: &Section) -> Result<Self, StateError> {
+        let (transport, mut device) = section.decode_first()?;
+        device.version -= TRANSPORT_VERSION * 100;
+        Ok(Self { transport, device: device.open()? })
+    }
 }
 
 /// Registers of the transport, version 1.

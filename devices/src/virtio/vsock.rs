@@ -22,12 +22,9 @@ mod vsock_test;
 
 use std::{io, os::fd::AsRawFd};
 
-use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
+use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::{
-    epoll::EventSet,
-    eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
-};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 #[cfg(test)]
 pub(crate) use self::vsock_test::vsock_alone;
@@ -35,6 +32,7 @@ pub use self::{config::VsockConfig, state::VsockState};
 use self::{packet::*, streams::Streams};
 use super::{
     ServeError, Served, Source, VirtioDevice, chain,
+    queue::{Offered, Taken, next_room, serve_each},
     used::{publish, wants_interrupt},
 };
 use crate::{GuestMemory, options::OptionError, unix_listener};
@@ -122,14 +120,7 @@ impl Vsock {
             }
             left -= 1;
             let start = queue.next_avail();
-            let mut chain = queue.iter(memory)?.next();
-            if chain.is_none() && queue.enable_notification(memory)? {
-                queue.disable_notification(memory)?;
-                chain = queue.iter(memory)?.next();
-            }
-            let Some(chain) = chain else { break more_outside };
-            let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.size())?;
+            let Some(Offered { head, buffers }) = next_room(queue, memory)? else { break more_outside };
             let room = room(&buffers)?;
             let (header, data) = self.packet.split_at_mut(HEADER_BYTES);
             let most = data.len().min(room - HEADER_BYTES);
@@ -153,46 +144,30 @@ impl Vsock {
 
     /// Packets of the driver.
     fn transmit(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
-        let since = queue.next_used();
-        let mut left = queue.size();
-        let mut more = true;
-        while more && left > 0 {
-            queue.disable_notification(memory)?;
-            while left > 0 && !self.streams.is_full() {
-                let Some(chain) = queue.iter(memory)?.next() else { break };
-                let head = chain.head_index();
-                let buffers = chain::checked(chain, memory, queue.size())?;
-                let header = gather(&mut self.packet, &buffers, memory)?;
-                let data = &self.packet[HEADER_BYTES..HEADER_BYTES + header.len as usize];
-                self.streams.take(&header, data);
-                publish(queue, memory, &[(head, 0)])?;
-                left -= 1;
+        self.stalled = false;
+        let served = serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
+            if self.streams.is_full() {
+                // Until the driver has made room: we come back by ourselves.
+                self.stalled = true;
+                return Ok(Taken::Later);
             }
-            self.stalled = self.streams.is_full();
-            // Kept disabled when the portion is used up, or until the driver has made room: we come back by ourselves.
-            more = !self.stalled && (left == 0 || queue.enable_notification(memory)?);
-        }
+            let header = gather(&mut self.packet, buffers, memory)?;
+            let data = &self.packet[HEADER_BYTES..HEADER_BYTES + header.len as usize];
+            self.streams.take(&header, data);
+            Ok(Taken::Done(0))
+        });
         if self.streams.has_work() {
             wake(&self.wake_receive);
         }
-        Ok(Served { interrupt: wants_interrupt(queue, memory, since)?, more })
+        served
     }
 
     /// The event that is due, in a buffer that the driver has left.
     fn tell_reset(&mut self, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
         let since = queue.next_used();
         while self.reset_due {
-            let Some(chain) = queue.iter(memory)?.next() else {
-                if queue.enable_notification(memory)? {
-                    continue;
-                }
-                break;
-            };
-            let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.size())?;
-            if buffers.iter().any(|buffer| !buffer.is_write_only())
-                || chain::bytes_in(&buffers) < TRANSPORT_RESET.len()
-            {
+            let Some(Offered { head, buffers }) = next_room(queue, memory)? else { break };
+            if chain::bytes_in(&buffers) < TRANSPORT_RESET.len() {
                 return Err(ServeError::Chain("has no room for an event"));
             }
             chain::scatter(&TRANSPORT_RESET, &buffers, memory)?;
@@ -211,9 +186,6 @@ fn wake(event: &EventFd) {
 
 /// Bytes of the buffers for a packet to the driver: more than a header.
 fn room(buffers: &[Descriptor]) -> Result<usize, ServeError> {
-    if !buffers.iter().all(Descriptor::is_write_only) {
-        return Err(ServeError::Chain("has a buffer to read in a queue for packets received"));
-    }
     let bytes = chain::bytes_in(buffers);
     if bytes <= HEADER_BYTES {
         return Err(ServeError::Chain("has no room for a packet's header and data"));
@@ -258,11 +230,10 @@ impl VirtioDevice for Vsock {
     }
 
     fn sources(&self) -> Vec<Source> {
-        let source = |fd, queue| Source { fd, events: EventSet::IN, queue };
         vec![
-            source(self.streams.fd(), RECEIVE),
-            source(self.wake_receive.as_raw_fd(), RECEIVE),
-            source(self.wake_transmit.as_raw_fd(), TRANSMIT),
+            Source::to_read(self.streams.fd(), RECEIVE),
+            Source::to_read(self.wake_receive.as_raw_fd(), RECEIVE),
+            Source::to_read(self.wake_transmit.as_raw_fd(), TRANSMIT),
         ]
     }
 

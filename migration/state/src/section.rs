@@ -72,6 +72,18 @@ impl Section {
         }
     }
 
+    /// Decodes the first part of the payload as `T`, and gives what is behind it as a section of its own: for
+    /// [`Schema::upgrade`] of a state that has another within.
+    ///
+    /// # Errors
+    /// [`StateError::Malformed`].
+    pub fn decode_first<T: serde::de::DeserializeOwned>(&self) -> Result<(T, Self), StateError> {
+        let (first, rest) =
+            postcard::take_from_bytes(&self.payload).map_err(|e| self.malformed(e.to_string()))?;
+        let (kind, instance) = (self.kind.clone(), self.instance.clone());
+        Ok((first, Self { kind, instance, version: self.version, payload: rest.to_vec() }))
+    }
+
     /// The error for a version outside `S::OLDEST..=S::VERSION`.
     #[must_use]
     pub fn version_error<S: Schema>(&self) -> StateError {

@@ -1,8 +1,8 @@
 //! Moves a Linux guest there and back while its network is in use, and judges by what comes back from it. Made for a
 //! host of its own with a complete KVM: the nested host.
 //!
-//! `linux-net KERNEL INITRD`, with `GODWIT_BIN` naming the program under test. Prints what it saw; ends with a panic at
-//! the first harm.
+//! `linux-net KERNEL INITRD [several]`, with `GODWIT_BIN` naming the program under test; `several` has the card have several
+//! pairs of queues. Prints what it saw; ends with a panic at the first harm.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ use std::{
 use godwit_migration::report::{Outcome, Report};
 use godwit_tests::{
     linux::judge,
-    network::{Announcements, Pings, Traffic, bridge},
+    network::{Announcements, Pings, Traffic, bridge, join, queues},
     program::has,
     site::{Listen, Site},
     stream::{Line, Stream},
@@ -38,16 +38,21 @@ const ANNOUNCEMENTS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [kernel, initrd] = &arguments[..] else { panic!("KERNEL INITRD are wanted: {arguments:?}") };
-    bridge("br0", "10.0.0.1/24", &["tap0", "tap1"]);
+    let (kernel, initrd, cards) = match &arguments[..] {
+        [kernel, initrd] => (kernel, initrd, Cards::OnePair),
+        [kernel, initrd, word] if word == "several" => (kernel, initrd, Cards::SeveralPairs),
+        _ => panic!("KERNEL INITRD [several] are wanted: {arguments:?}"),
+    };
+    cards.bridge();
     let site = Site::open();
-    let card = format!("tap=tap0,mac={MAC}");
+    let card = format!("{},mac={MAC}", cards.on("tap0"));
     let machine = ["--kernel", kernel, "--initrd", initrd, "--memory", "192M", "--cmdline", CMDLINE];
-    let source = site.run(&[&machine[..], &["--net", &card]].concat());
+    let source = site.run(&[&machine[..], &["--cpus", &cards.cpus().to_string(), "--net", &card]].concat());
     let shown = ShownOnFailure(vec![source.program.out.clone(), source.program.err.clone()]);
     source.program.out.wait_for(&format!("linux: eth0=10.0.0.2/24 mac={MAC}"), BOOT);
     source.program.out.wait_for("linux: echo on port 7", BOOT);
     source.wait_beats(2);
+    cards.see_used("tap0");
 
     let guest = SocketAddr::from((GUEST, 7));
     let heard = Announcements::of(MAC_BYTES, GUEST);
@@ -61,9 +66,10 @@ fn main() {
     drop(without);
 
     let before = Stream::joined(std::slice::from_ref(&source.program.out)).len();
-    let there = site.receive(Listen::Tcp, &["--net", "tap=tap1"]);
+    let there = site.receive(Listen::Tcp, &["--net", &cards.on("tap1")]);
     let (there, first) = moved(source, there, &traffic, &heard);
-    let back = site.receive(Listen::Tcp, &["--net", "tap=tap0"]);
+    cards.see_used("tap1");
+    let back = site.receive(Listen::Tcp, &["--net", &cards.on("tap0")]);
     let consoles = [shown.0[0].clone(), there.program.out.clone(), back.program.out.clone()];
     let (back, second) = moved(there, back, &traffic, &heard);
 
@@ -71,7 +77,7 @@ fn main() {
     let bytes = traffic.end();
     back.wait_beats(3);
     let lines: Vec<Line> = Stream::joined(&consoles);
-    let unharmed = judge(&lines, before, 1).unwrap_or_else(|harm| panic!("{harm}"));
+    let unharmed = judge(&lines, before, cards.cpus()).unwrap_or_else(|harm| panic!("{harm}"));
     println!("network: {bytes} bytes there and back, {answers:?}");
     println!("  {} heartbeats, longest gap {:?}", unharmed.beats.len(), unharmed.moving_gap);
     for report in [first, second] {
@@ -79,6 +85,55 @@ fn main() {
     }
     assert!(answers.answered > 0, "datagrams came back");
     println!("network moved twice");
+}
+
+/// What cards the guest meets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cards {
+    /// On taps that are there.
+    OnePair,
+    /// Three, of which a guest of two CPUs uses two, on taps that the program makes.
+    SeveralPairs,
+}
+
+impl Cards {
+    /// Makes the bridge, which the taps belong to as soon as they are there.
+    fn bridge(self) {
+        match self {
+            Self::OnePair => bridge("br0", "10.0.0.1/24", &["tap0", "tap1"]),
+            Self::SeveralPairs => {
+                bridge("br0", "10.0.0.1/24", &[]);
+                thread::spawn(|| {
+                    loop {
+                        ["tap0", "tap1"].into_iter().for_each(|tap| join("br0", tap));
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                });
+            }
+        }
+    }
+
+    fn on(self, tap: &str) -> String {
+        match self {
+            Self::OnePair => format!("tap={tap}"),
+            Self::SeveralPairs => format!("tap={tap},num_queues=6"),
+        }
+    }
+
+    /// CPUs of the guest.
+    fn cpus(self) -> u64 {
+        match self {
+            Self::OnePair => 1,
+            Self::SeveralPairs => 2,
+        }
+    }
+
+    /// The host uses as many queues of a tap as the guest does.
+    fn see_used(self, tap: &str) {
+        let wanted = if self == Self::OnePair { 1 } else { 2 };
+        wait(&format!("{wanted} queues of {tap}, not {}", queues(tap)), || queues(tap) == wanted);
+        println!("{tap}: {wanted} queues are used");
+    }
 }
 
 /// Shows what was heard where the journey fails.

@@ -5,9 +5,20 @@ use godwit_ci::nested::kernel::Series;
 
 use crate::host::Journey;
 
+fn journey(arguments: &'static str) -> String {
+    let program = env!("CARGO_BIN_EXE_linux-net");
+    let output = Journey { program, arguments, series: Series::V6_1, modules: &["bridge"] }.done();
+    assert!(output.contains("network moved twice"), "{output}");
+    output
+}
+
 #[test]
 fn streams_go_on_and_moves_are_announced() {
-    let program = env!("CARGO_BIN_EXE_linux-net");
-    let output = Journey { program, arguments: "", series: Series::V6_1, modules: &["bridge"] }.done();
-    assert!(output.contains("network moved twice"), "{output}");
+    journey("");
+}
+
+#[test]
+fn streams_go_on_over_several_pairs_of_queues() {
+    let output = journey("several");
+    assert!(output.contains("tap1: 2 queues are used"), "{output}");
 }

@@ -222,6 +222,7 @@ fn numbers_that_no_machine_can_have_are_refused_before_it_is_made() {
         ("disks.0.path", json!(""), "'path' of a disk is empty"),
         ("net.0.tap", json!(null), "device 'net0' cannot be: a network card needs its tap"),
         ("net.0.queue_size", json!(3), "'queue_size' of a network card is 3"),
+        ("net.0.num_queues", json!(3), "'num_queues' of a network card is 3; it must be an even number"),
         ("rng.src", json!("/etc/passwd"), "'src' of a source of entropy is '/etc/passwd'"),
         (
             "vsock",

@@ -16,9 +16,9 @@ pub struct DeviceArgs {
     #[arg(long = "disk", value_name = "KEY=VALUE,...")]
     disks: Vec<DiskConfig>,
     /// A network card; may be given several times. Keys: tap=NAME (made where it is not there) or fd=N of an open tap,
-    /// mac=M, mtu=BYTES, queue_size=N, offload_tso|offload_ufo|offload_csum=on|off, and limits in each direction
-    /// (bw_size=BYTES,bw_refill_time=MS, ops_size=N,ops_refill_time=MS). A guest that arrives brings its mac and mtu
-    /// along
+    /// mac=M, mtu=BYTES, num_queues=N (two for each pair, 16 at most, and then fd=N:N), queue_size=N,
+    /// offload_tso|offload_ufo|offload_csum=on|off, and limits in each direction (bw_size=BYTES,bw_refill_time=MS,
+    /// ops_size=N,ops_refill_time=MS). A guest that arrives brings its mac and mtu along
     #[arg(long, value_name = "KEY=VALUE,...")]
     net: Vec<NetConfig>,
     /// A limit for the source of entropy that every machine has: bw_size=BYTES,bw_refill_time=MS (also bw_one_time_burst)

@@ -63,6 +63,10 @@ const NO_ADDRESS: Only = Only::Masked { index: 5, mask: 0xffff_ffff, values: &[0
 const TCSETS2: u64 = 0x542b;
 const TCGETS2: u64 = 0x542a;
 
+/// Numbers of requests to a tap, which have their direction and size above.
+const TUNSETOFFLOAD: u64 = 0x54d0;
+const TUNSETQUEUE: u64 = 0x54d9;
+
 /// A thread's name; names of the allocator's areas; and `no_new_privs`, which narrowing a filter sets again.
 const PRCTL: Only = Only::Masked {
     index: 0,
@@ -114,8 +118,8 @@ const MAPPED_DATA: &[Row] = &[(c::SYS_mmap, NO_CODE), (c::SYS_mprotect, NO_CODE)
 const VCPU: &[Row] = &[
     // KVM's calls from 0x80 up are a vCPU's; those that make machines and place memory are lower.
     (c::SYS_ioctl, Only::Masked { index: 1, mask: 0xff80, values: &[0xae80] }),
-    // What a driver settles when it is ready: the offloads of its tap.
-    (c::SYS_ioctl, requests(&[0x54d0])),
+    // What a driver settles when it is ready: the offloads of its tap, and which of its queues are used.
+    (c::SYS_ioctl, requests(&[TUNSETOFFLOAD, TUNSETQUEUE])),
     // The tick of a slowed vCPU.
     (c::SYS_timer_create, Any),
     (c::SYS_timer_settime, Any),
@@ -161,6 +165,8 @@ const DEVICES: &[Row] = &[
     (c::SYS_ftruncate, Any),
     // Rate limits.
     (c::SYS_timerfd_settime, Any),
+    // Queues of a tap, as the driver uses them.
+    (c::SYS_ioctl, requests(&[TUNSETQUEUE])),
     // A guest connects to sockets of the host by vsock: to those beside the device's own.
     (c::SYS_socket, UNIX_SOCKETS),
     (c::SYS_connect, Any),

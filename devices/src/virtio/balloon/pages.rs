@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use virtio_queue::{DescriptorChain, desc::split::Descriptor};
+use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::{super::chain, sys};
+use super::sys;
 use crate::{GuestMemory, virtio::ServeError};
 
 /// What a balloon counts in, whatever the guest's own pages are (§5.5.6).
@@ -14,18 +14,12 @@ pub const BALLOON_PAGE_BYTES: u64 = 4096;
 const MAX_NUMBERS: usize = 16 << 10;
 /// Page numbers read at once, on the stack.
 const READ_NUMBERS: usize = 256;
-/// Most descriptors of a request: that of the longest queue.
-const MAX_DESCRIPTORS: u16 = 1024;
 
-/// The pages whose numbers, 32 bits each, are in the buffers of `chain`, as runs of guest-physical addresses.
+/// The pages whose numbers, 32 bits each, are in the buffers of a chain, as runs of guest-physical addresses.
 ///
 /// # Errors
 /// [`ServeError::Chain`] for anything but numbers of pages in memory.
-pub fn numbered(
-    chain: DescriptorChain<&GuestMemory>,
-    memory: &GuestMemory,
-) -> Result<Vec<Range<u64>>, ServeError> {
-    let buffers = chain::checked(chain, memory, MAX_DESCRIPTORS)?;
+pub fn numbered(buffers: &[Descriptor], memory: &GuestMemory) -> Result<Vec<Range<u64>>, ServeError> {
     if buffers.iter().any(Descriptor::is_write_only) {
         return Err(ServeError::Chain("has a buffer to write in a queue for page numbers"));
     }
@@ -57,15 +51,11 @@ pub fn numbered(
     .collect()
 }
 
-/// The blocks of memory that are the buffers of `chain` themselves, cut to whole pages.
+/// The blocks of memory that are the buffers of a chain themselves, cut to whole pages.
 ///
 /// # Errors
 /// [`ServeError::Chain`] for a buffer that is not the device's to write.
-pub fn blocks(
-    chain: DescriptorChain<&GuestMemory>,
-    memory: &GuestMemory,
-) -> Result<Vec<Range<u64>>, ServeError> {
-    let buffers = chain::checked(chain, memory, MAX_DESCRIPTORS)?;
+pub fn blocks(buffers: &[Descriptor]) -> Result<Vec<Range<u64>>, ServeError> {
     if !buffers.iter().all(Descriptor::is_write_only) {
         return Err(ServeError::Chain("has a buffer to read in a queue for free pages"));
     }

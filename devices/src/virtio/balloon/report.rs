@@ -13,10 +13,10 @@
 
 use std::ops::Range;
 
-use virtio_queue::{DescriptorChain, desc::split::Descriptor};
+use virtio_queue::desc::split::Descriptor;
 use vm_memory::Bytes;
 
-use super::{super::chain, pages};
+use super::pages;
 use crate::{GuestMemory, virtio::ServeError};
 
 /// Command: no report is wanted; also the driver's word that it has ended one.
@@ -27,8 +27,6 @@ const DONE: u32 = 1;
 const FIRST: u32 = 2;
 /// Most runs of pages that are kept: 256 GiB in blocks of 4 MiB, none next to the other.
 const MAX_RUNS: usize = 64 << 10;
-/// Most descriptors of a chain: that of the queue.
-const MAX_DESCRIPTORS: u16 = 1024;
 
 /// Where the driver is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,14 +129,10 @@ impl FreeReport {
     ///
     /// # Errors
     /// [`ServeError::Chain`].
-    pub fn hinted(
-        &mut self,
-        chain: DescriptorChain<&GuestMemory>,
-        memory: &GuestMemory,
-    ) -> Result<(), ServeError> {
-        for buffer in chain::checked(chain, memory, MAX_DESCRIPTORS)? {
+    pub fn hinted(&mut self, buffers: &[Descriptor], memory: &GuestMemory) -> Result<(), ServeError> {
+        for buffer in buffers {
             if buffer.is_write_only() {
-                self.add_hint(&buffer);
+                self.add_hint(buffer);
             } else {
                 if buffer.len() != 4 {
                     return Err(ServeError::Chain("has no number of a report in four bytes"));

@@ -107,7 +107,7 @@ impl StatisticsQueue {
                 }
                 let Some(chain) = queue.iter(memory)?.next() else { break };
                 let head = chain.head_index();
-                self.last = told(chain, memory, queue.size())?;
+                self.last = told(chain, memory, queue.max_size())?;
                 self.is_asked = false;
                 // A driver has one buffer; one that has more gets the older back.
                 back = self.kept.replace(head);

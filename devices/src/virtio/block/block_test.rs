@@ -262,7 +262,7 @@ fn a_disk_that_its_guest_would_see_to_be_another_is_refused_with_every_reason() 
     }
     let queues = Disk::fresh(SECTORS, |config| config.num_queues = 2);
     let words = queues.device.lock().unwrap().restore(&saved).unwrap_err().to_string();
-    assert!(words.contains("it has 1 queues instead of 2"), "{words}");
+    assert!(words.contains("it has 1 queues where it comes from and 2 here"), "{words}");
 }
 
 #[test]

@@ -44,9 +44,6 @@ pub trait Engine: Send {
 
     /// Becomes readable when requests of queue `queue` have ended.
     fn fd(&self, queue: usize) -> RawFd;
-
-    /// Makes [`fd`](Self::fd) readable.
-    fn wake(&self, queue: usize);
 }
 
 /// Threads that read and write by system calls that block.
@@ -193,10 +190,6 @@ impl Engine for Threads {
 
     fn fd(&self, queue: usize) -> RawFd {
         self.shared.ended.get(queue).map_or(-1, AsRawFd::as_raw_fd)
-    }
-
-    fn wake(&self, queue: usize) {
-        self.shared.wake(queue);
     }
 }
 

@@ -7,12 +7,12 @@ use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
     VIRTIO_BLK_T_WRITE_ZEROES,
 };
-use virtio_queue::{DescriptorChain, desc::split::Descriptor};
+use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::{
     GuestMemory,
-    virtio::{ServeError, chain},
+    virtio::{ServeError, queue::Offered},
 };
 
 /// Bytes of a request's header: type, reserved, sector.
@@ -75,18 +75,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the request of `chain`, which has at most `limit` descriptors.
+    /// Reads the request of `chain`.
     ///
     /// # Errors
     /// [`ServeError::Chain`] for a chain that is no request: there is not even a place to say so.
-    pub fn read(
-        chain: DescriptorChain<&GuestMemory>,
-        memory: &GuestMemory,
-        limit: u16,
-        max_segments: usize,
-    ) -> Result<Self, ServeError> {
-        let head = chain.head_index();
-        let descriptors = chain::checked(chain, memory, limit)?;
+    pub fn read(chain: &Offered, memory: &GuestMemory, max_segments: usize) -> Result<Self, ServeError> {
+        let Offered { head, buffers: descriptors } = chain;
         let split = descriptors.iter().position(Descriptor::is_write_only).unwrap_or(descriptors.len());
         let (readable, writable) = descriptors.split_at(split);
         if !writable.iter().all(Descriptor::is_write_only) {
@@ -114,7 +108,7 @@ impl Request {
             }
             _ => Kind::Unknown,
         };
-        Ok(Self { head, kind, status, writable })
+        Ok(Self { head: *head, kind, status, writable })
     }
 
     /// Bytes that it moves, for a limit of the rate.

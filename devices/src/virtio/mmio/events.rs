@@ -19,14 +19,11 @@ impl<D: VirtioDevice> MutEventSubscriber for VirtioMmio<D> {
         for (data, source) in (self.notifiers.len() as u32..).zip(&sources) {
             let events = source.events | EventSet::EDGE_TRIGGERED;
             if let Err(error) = ops.add(Events::with_data_raw(source.fd, data, events)) {
-                tracing::warn!(
-                    "{}: a source of queue {} cannot be watched: {error}",
-                    self.instance,
-                    source.queue
-                );
+                let first = source.queues.start;
+                tracing::warn!("{}: a source of queue {first} cannot be watched: {error}", self.instance);
             }
         }
-        self.source_queues = sources.iter().map(|source| source.queue).collect();
+        self.source_queues = sources.into_iter().map(|source| source.queues).collect();
     }
 
     fn process(&mut self, events: Events, _: &mut EventOps) {
@@ -35,8 +32,8 @@ impl<D: VirtioDevice> MutEventSubscriber for VirtioMmio<D> {
             // Only clears the counter; what there is to do stands in the queue.
             let _ = notifier.read();
             self.serve(index);
-        } else if let Some(queue) = self.source_queues.get(index - self.notifiers.len()) {
-            self.serve(*queue);
+        } else if let Some(queues) = self.source_queues.get(index - self.notifiers.len()) {
+            queues.clone().for_each(|queue| self.serve(queue));
         }
     }
 }

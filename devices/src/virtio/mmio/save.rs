@@ -13,6 +13,19 @@ use crate::virtio::{
 };
 
 impl<D: VirtioDevice> VirtioMmio<D> {
+    /// The transport as it is now.
+    pub(in crate::virtio) fn transport(&self) -> TransportState {
+        TransportState {
+            status: self.status,
+            device_features_select: self.device_features_select,
+            driver_features_select: self.driver_features_select,
+            driver_features: self.driver_features,
+            queue_select: self.queue_select,
+            interrupt_status: self.interrupt_status,
+            queues: self.queues.iter().map(QueueSlot::save).collect(),
+        }
+    }
+
     /// What is wrong with a saved transport, or the transport taken over.
     fn restore_transport(&mut self, saved: &TransportState) -> Result<(), String> {
         let status = saved.status;
@@ -28,7 +41,10 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             return Err(format!("interrupt status {:#x} does not exist", saved.interrupt_status));
         }
         if saved.queues.len() != self.queues.len() {
-            return Err(format!("it has {} queues instead of {}", saved.queues.len(), self.queues.len()));
+            let (there, here) = (saved.queues.len(), self.queues.len());
+            return Err(format!(
+                "it has {there} queues where it comes from and {here} here; give it as many ('num_queues', or ports of a console)"
+            ));
         }
         let event_idx = saved.driver_features & F_EVENT_IDX != 0;
         for (index, (slot, queue)) in self.queues.iter_mut().zip(&saved.queues).enumerate() {
@@ -52,16 +68,7 @@ impl<D: VirtioDevice> Save for VirtioMmio<D> {
     type State = VirtioState<D::State>;
 
     fn save(&self) -> Result<Self::State, StateError> {
-        let transport = TransportState {
-            status: self.status,
-            device_features_select: self.device_features_select,
-            driver_features_select: self.driver_features_select,
-            driver_features: self.driver_features,
-            queue_select: self.queue_select,
-            interrupt_status: self.interrupt_status,
-            queues: self.queues.iter().map(QueueSlot::save).collect(),
-        };
-        Ok(VirtioState { transport, device: self.device.save()? })
+        Ok(VirtioState { transport: self.transport(), device: self.device.save()? })
     }
 
     fn restore(&mut self, state: &Self::State) -> Result<(), StateError> {

@@ -19,6 +19,11 @@ const DEFAULT_QUEUE_SIZE: u16 = 256;
 const MOST_QUEUE_SIZE: u16 = 1024;
 /// A pair: one to receive, one to send.
 const QUEUES: u16 = 2;
+/// Eight pairs: nothing here makes more than the frames of so many vCPUs at once.
+const MOST_QUEUES: u16 = 16;
+
+/// What `num_queues` may be.
+const MAY_BE_QUEUES: &str = "an even number from 2 to 16, two for each pair";
 
 const OWN_KEYS: [&str; 9] =
     ["tap", "fd", "mac", "mtu", "num_queues", "queue_size", "offload_tso", "offload_ufo", "offload_csum"];
@@ -40,8 +45,8 @@ pub struct NetConfig {
     /// Name of the tap on the host; made where it is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tap: Option<String>,
-    /// Instead of a name: the descriptor of an open tap, which the process was started with. One, since there is one
-    /// pair of queues.
+    /// Instead of a name: the descriptors of the queues of an open tap, which the process was started with. One for each
+    /// pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fds: Option<Vec<i32>>,
     /// Address of the guest's card. Absent: a random one, or that of the guest that arrives.
@@ -51,7 +56,7 @@ pub struct NetConfig {
     /// arrives, and the tap as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u16>,
-    /// Number of queues: 2.
+    /// Number of queues, both directions counted: an even number up to 16.
     #[serde(default = "queues")]
     pub num_queues: u16,
     /// Entries of each queue, a power of two up to 1024.
@@ -123,19 +128,21 @@ impl NetConfig {
     /// # Errors
     /// The first field that cannot be, what it holds and what may stand there.
     pub fn check(&self) -> Result<(), NetError> {
-        let fds = self.fds.as_deref();
-        match (&self.tap, fds) {
-            (Some(_), None) | (None, Some([_])) => {}
-            (None, Some(fds)) => {
-                return Err(OptionError::new(format!(
-                    "'fds' of a network card are {fds:?}; it must be one descriptor, since a card has one pair of queues"
-                ))
-                .into());
-            }
+        let pairs = self.pairs();
+        let wrong_fds = match (&self.tap, &self.fds) {
+            (Some(_), None) => None,
+            (None, Some(fds)) => Some(fds).filter(|fds| fds.len() != pairs),
             _ => return Err(NetError::Tap),
-        }
-        let wrong = if self.num_queues != QUEUES {
-            format!("'num_queues' of a network card is {}; it must be {QUEUES}, one pair", self.num_queues)
+        };
+        let wrong = if !(QUEUES..=MOST_QUEUES).contains(&self.num_queues)
+            || !self.num_queues.is_multiple_of(2)
+        {
+            let count = self.num_queues;
+            format!("'num_queues' of a network card is {count}; it must be {MAY_BE_QUEUES}")
+        } else if let Some(fds) = wrong_fds {
+            format!(
+                "'fds' of a network card are {fds:?}; it must be {pairs}, one for each pair of its queues"
+            )
         } else if !self.queue_size.is_power_of_two() || self.queue_size > MOST_QUEUE_SIZE {
             let size = self.queue_size;
             format!(
@@ -149,10 +156,16 @@ impl NetConfig {
         Err(OptionError::new(wrong).into())
     }
 
+    /// Pairs of queues.
+    pub(super) fn pairs(&self) -> usize {
+        usize::from(self.num_queues / 2)
+    }
+
     /// The features that such a card offers: they follow from this alone, never from the host, so that a guest meets
     /// the same ones where it moves to.
     pub(super) fn features(&self) -> u64 {
         let each = [
+            (self.num_queues > QUEUES, features::F_MQ),
             (self.offload_csum, features::CSUM),
             (self.offload_csum && self.offload_tso, features::TSO),
             (self.offload_csum && self.offload_ufo, features::UFO),
@@ -177,15 +190,18 @@ impl FromStr for NetConfig {
         let (offload_tso, offload_ufo) = (switch("offload_tso")?, switch("offload_ufo")?);
         let offload_csum = switch("offload_csum")?;
         let tap = options.text("tap").map(str::to_owned);
-        let one = |value: &str| value.trim_start_matches('[').trim_end_matches(']').parse().ok();
-        let fd = options.read("fd", "the number of an open descriptor", one)?;
+        let each = |value: &str| {
+            let list = value.trim_start_matches('[').trim_end_matches(']');
+            list.split(':').map(|fd| fd.parse().ok()).collect()
+        };
+        let fds = options.read("fd", "the number of an open descriptor, or of several: 7:8", each)?;
         let mac = options.text("mac").map(Mac::from_str).transpose().map_err(OptionError::new)?;
         let mtu = options.read("mtu", "a number of bytes, 68 to 65535", |value| value.parse().ok())?;
-        let num_queues = options.read("num_queues", "2, one pair", |value| value.parse().ok())?;
+        let num_queues = options.read("num_queues", MAY_BE_QUEUES, |value| value.parse().ok())?;
         let size = options.read("queue_size", "a power of two up to 1024", |value| value.parse().ok())?;
         let config = Self {
             tap,
-            fds: fd.map(|fd| vec![fd]),
+            fds,
             mac,
             mtu,
             num_queues: num_queues.unwrap_or(QUEUES),

@@ -10,6 +10,8 @@ const CLASS_MAC: u8 = 1;
 const MAC_ADDR_SET: u8 = 1;
 const CLASS_ANNOUNCE: u8 = 3;
 const ANNOUNCE_ACK: u8 = 0;
+const CLASS_MQ: u8 = 4;
+const MQ_PAIRS_SET: u8 = 0;
 
 /// Answer: done.
 pub const DONE: u8 = 0;
@@ -26,6 +28,8 @@ pub enum Command {
     Announced,
     /// It has another address.
     Address(Mac),
+    /// It uses so many pairs of queues.
+    Pairs(u16),
     /// Something that a card of these features does not do.
     Unknown,
 }
@@ -59,6 +63,9 @@ pub fn read(
 fn parse(bytes: &[u8], features: u64) -> Command {
     match *bytes {
         [CLASS_ANNOUNCE, ANNOUNCE_ACK] if features & F_GUEST_ANNOUNCE != 0 => Command::Announced,
+        [CLASS_MQ, MQ_PAIRS_SET, low, high] if features & F_MQ != 0 => {
+            Command::Pairs(u16::from_le_bytes([low, high]))
+        }
         [CLASS_MAC, MAC_ADDR_SET, ref mac @ ..] if features & F_CTRL_MAC_ADDR != 0 => {
             let mac = mac.try_into().ok().map(Mac).filter(Mac::is_of_one_station);
             mac.map_or(Command::Unknown, Command::Address)

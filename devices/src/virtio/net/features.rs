@@ -37,6 +37,8 @@ pub const F_STATUS: u64 = bit(16);
 pub const F_CTRL_VQ: u64 = bit(17);
 /// The guest announces itself when it is asked to.
 pub const F_GUEST_ANNOUNCE: u64 = bit(21);
+/// There are several pairs of queues, and the guest says how many of them it uses.
+pub const F_MQ: u64 = bit(22);
 /// It may change its address by the control queue.
 pub const F_CTRL_MAC_ADDR: u64 = bit(23);
 

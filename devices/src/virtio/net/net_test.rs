@@ -23,25 +23,35 @@ use godwit_state::Save;
 const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
 const CONTROL: usize = 2;
-const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
+pub(super) const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
 const ANSWER: u64 = BUFFERS + 0x8000;
 
-fn config() -> NetConfig {
+pub(super) fn config() -> NetConfig {
     NetConfig { mac: Some(MAC), ..NetConfig::on_tap("test") }
 }
 
-/// A card and the other end of its wire.
+/// A card and the other end of each pair's wire.
+pub(crate) fn net_with_wires(config: &NetConfig) -> (Net, Vec<UnixDatagram>) {
+    let wire = |_| {
+        let (ours, wire) = UnixDatagram::pair().unwrap();
+        for end in [&ours, &wire] {
+            end.set_nonblocking(true).unwrap();
+        }
+        (Tap::of_file(OwnedFd::from(ours).into()), wire)
+    };
+    let (taps, wires) = (0..config.pairs()).map(wire).unzip();
+    (Net::on(taps, config).unwrap(), wires)
+}
+
+/// A card of one pair and the other end of its wire.
 fn card(config: &NetConfig) -> (Net, UnixDatagram) {
-    let (ours, wire) = UnixDatagram::pair().unwrap();
-    for end in [&ours, &wire] {
-        end.set_nonblocking(true).unwrap();
-    }
-    (Net::on(Tap::of_file(OwnedFd::from(ours).into()), config).unwrap(), wire)
+    let (net, mut wires) = net_with_wires(config);
+    (net, wires.remove(0))
 }
 
 /// A card whose wire ends nowhere, that takes over any guest's.
 pub(crate) fn net_on_a_socket() -> Net {
-    card(&NetConfig::on_tap("test")).0
+    net_with_wires(&NetConfig::on_tap("test")).0
 }
 
 fn ready(features: u64) -> (Driver<Net>, UnixDatagram) {
@@ -53,13 +63,13 @@ fn ready(features: u64) -> (Driver<Net>, UnixDatagram) {
 type Described = (u64, u32, u16);
 
 /// A frame behind an empty header.
-fn frame(len: usize, seed: u8) -> Vec<u8> {
+pub(super) fn frame(len: usize, seed: u8) -> Vec<u8> {
     let body = (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed));
     [0; HEADER_BYTES].into_iter().chain(body).collect()
 }
 
 /// The frames that wait at the wire's end.
-fn heard(wire: &UnixDatagram) -> Vec<Vec<u8>> {
+pub(super) fn heard(wire: &UnixDatagram) -> Vec<Vec<u8>> {
     let mut buffer = vec![0; FRAME_BYTES];
     std::iter::from_fn(|| wire.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())).collect()
 }
@@ -321,10 +331,10 @@ fn a_guest_whose_card_differs_from_what_was_asked_for_is_refused() {
     let mut damaged = driver.device().save().unwrap().device;
     let target = || Mutex::new(card(&NetConfig::on_tap("test")).0);
     for waiting in [1, HEADER_BYTES, FRAME_BYTES + 1] {
-        damaged.waiting = vec![0; waiting];
+        damaged.waiting = vec![vec![0; waiting]];
         assert!(target().lock().unwrap().restore(&damaged).is_err(), "{waiting} bytes waiting");
     }
-    damaged.waiting = vec![0; FRAME_BYTES];
+    damaged.waiting = vec![vec![0; FRAME_BYTES]];
     target().lock().unwrap().restore(&damaged).unwrap();
     damaged.mac = [1, 2, 3, 4, 5, 6];
     assert!(target().lock().unwrap().restore(&damaged).is_err(), "an address of several");

@@ -3,8 +3,7 @@
 //! One frame at a time is read to a buffer of our own, where it waits while the driver has no room for it or the rate
 //! limit forbids it; it is saved with the device, so none is lost on a move that was taken from the tap.
 
-use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
-use vm_memory::Bytes;
+use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 
 use super::{features::*, tap::Tap};
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     rate_limiter::RateLimiter,
     virtio::{
         ServeError, Served, chain,
+        queue::{Offered, next_room},
         used::{publish, wants_interrupt},
     },
 };
@@ -23,7 +23,6 @@ pub struct Receiver {
     len: usize,
     /// The rate limit has let it pass.
     admitted: bool,
-    limit: Option<RateLimiter>,
     buffers: Vec<Descriptor>,
     heads: Vec<(u16, u32)>,
 }
@@ -37,13 +36,9 @@ enum Delivery {
 }
 
 impl Receiver {
-    pub fn new(limit: Option<RateLimiter>) -> Self {
+    pub fn new() -> Self {
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Self { frame, len: 0, admitted: false, limit, buffers: Vec::new(), heads: Vec::new() }
-    }
-
-    pub fn limit(&self) -> Option<&RateLimiter> {
-        self.limit.as_ref()
+        Self { frame, len: 0, admitted: false, buffers: Vec::new(), heads: Vec::new() }
     }
 
     /// The frame that waits, with its header; empty when none does.
@@ -73,6 +68,7 @@ impl Receiver {
     pub fn serve(
         &mut self,
         tap: &Tap,
+        limit: &mut Option<RateLimiter>,
         queue: &mut Queue,
         memory: &GuestMemory,
         mergeable: bool,
@@ -85,7 +81,7 @@ impl Receiver {
             if left == 0 {
                 break true;
             }
-            if !self.next_frame(tap)? || !self.admit() {
+            if !self.next_frame(tap)? || !self.admit(limit) {
                 break false;
             }
             match self.deliver(queue, memory, mergeable)? {
@@ -109,9 +105,9 @@ impl Receiver {
         Ok(true)
     }
 
-    fn admit(&mut self) -> bool {
+    fn admit(&mut self, limit: &mut Option<RateLimiter>) -> bool {
         let bytes = (self.len - HEADER_BYTES) as u64;
-        self.admitted = self.admitted || self.limit.as_mut().is_none_or(|limit| limit.admit(bytes));
+        self.admitted = self.admitted || limit.as_mut().is_none_or(|limit| limit.admit(bytes));
         self.admitted
     }
 
@@ -124,28 +120,18 @@ impl Receiver {
     ) -> Result<Delivery, ServeError> {
         self.buffers.clear();
         self.heads.clear();
-        let (start, limit) = (queue.next_avail(), queue.size());
-        let most = if mergeable { limit.into() } else { 1 };
+        let start = queue.next_avail();
+        let most = if mergeable { queue.size().into() } else { 1 };
         let mut room = 0;
         while room < self.len {
-            let mut chain = queue.iter(memory)?.next();
-            if chain.is_none() && queue.enable_notification(memory)? {
-                queue.disable_notification(memory)?;
-                chain = queue.iter(memory)?.next();
-            }
             let give_up = if self.heads.len() == most { Some(Delivery::Impossible) } else { None };
-            let Some(chain) = chain.filter(|_| give_up.is_none()) else {
+            let offered = if give_up.is_none() { next_room(queue, memory)? } else { None };
+            let Some(Offered { head, buffers }) = offered else {
                 // Looked at again from here on; the driver was asked to notify of what comes behind what was seen.
                 queue.set_next_avail(start);
                 return Ok(give_up.unwrap_or(Delivery::NoRoom));
             };
-            let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, limit)?;
-            if !buffers.iter().all(Descriptor::is_write_only) {
-                return Err(ServeError::Chain("has a buffer to read in a queue for frames received"));
-            }
-            let bytes =
-                buffers.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len() as usize));
+            let bytes = chain::bytes_in(&buffers);
             if bytes < HEADER_BYTES {
                 return Err(ServeError::Chain("has no room for a frame's header"));
             }
@@ -164,12 +150,6 @@ impl Receiver {
         // At most as many as a queue has entries.
         let count = (self.heads.len() as u16).to_le_bytes();
         self.frame[NUM_BUFFERS_OFFSET..HEADER_BYTES].copy_from_slice(&count);
-        let mut rest = &self.frame[..self.len];
-        for buffer in &self.buffers {
-            let (part, behind) = rest.split_at(rest.len().min(buffer.len() as usize));
-            memory.write_slice(part, buffer.addr()).map_err(virtio_queue::Error::GuestMemory)?;
-            rest = behind;
-        }
-        Ok(())
+        chain::scatter(&self.frame[..self.len], &self.buffers, memory)
     }
 }

@@ -1,11 +1,11 @@
 //! What is saved of a network card.
 
-use godwit_state::{Save, Schema, StateError};
+use godwit_state::{Save, Schema, Section, StateError};
 use serde::{Deserialize, Serialize};
 
-use super::{Mac, Net};
+use super::{Mac, Net, features::F_MQ};
 
-/// Saved state of a network card, version 1. Its host side (tap, rate limits) is not: the guest meets another where it
+/// Saved state of a network card, version 2. Its host side (tap, rate limits) is not: the guest meets another where it
 /// goes.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetState {
@@ -17,13 +17,32 @@ pub struct NetState {
     pub mtu: u16,
     /// The driver has been asked to announce itself, and has not said that it did.
     pub announce: bool,
-    /// A frame, with its header, that came from the tap and for which the driver had no room yet.
-    pub waiting: Vec<u8>,
+    /// Pairs of queues that the driver uses.
+    pub used_pairs: u16,
+    /// For each pair that there is, a frame, with its header, that came from the tap and for which the driver had no room
+    /// yet; empty where there is none.
+    pub waiting: Vec<Vec<u8>>,
+}
+
+/// Version 1: a card had one pair.
+#[derive(Deserialize)]
+struct OnePair {
+    permanent_mac: [u8; 6],
+    mac: [u8; 6],
+    mtu: u16,
+    announce: bool,
+    waiting: Vec<u8>,
 }
 
 impl Schema for NetState {
     const KIND: &'static str = "virtio-net";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+    const OLDEST: u16 = 1;
+
+    fn upgrade(section: &Section) -> Result<Self, StateError> {
+        let OnePair { permanent_mac, mac, mtu, announce, waiting } = section.decode()?;
+        Ok(Self { permanent_mac, mac, mtu, announce, used_pairs: 1, waiting: vec![waiting] })
+    }
 }
 
 impl Net {
@@ -42,6 +61,14 @@ impl Net {
                 state.mtu
             ));
         }
+        let (pairs, used) = (self.pairs.len(), usize::from(state.used_pairs));
+        if state.waiting.len() != pairs {
+            let count = state.waiting.len();
+            return Some(format!("it has {count} frames that may wait for {pairs} pairs of queues"));
+        }
+        if !(1..=pairs).contains(&used) || (used > 1 && self.accepted & F_MQ == 0) {
+            return Some(format!("its driver uses {used} pairs of queues, which it does not have"));
+        }
         let wrong = [permanent, Mac(state.mac)].into_iter().find(|mac| !mac.is_of_one_station())?;
         Some(format!("{wrong} is not the address of one card"))
     }
@@ -56,7 +83,9 @@ impl Save for Net {
             mac: self.mac.0,
             mtu: self.mtu,
             announce: self.announce,
-            waiting: self.receiver.waiting().to_vec(),
+            // At most 8.
+            used_pairs: self.used_pairs as u16,
+            waiting: self.pairs.iter().map(|pair| pair.receiver.waiting().to_vec()).collect(),
         })
     }
 
@@ -66,7 +95,12 @@ impl Save for Net {
         if let Some(reason) = self.unfit(state) {
             return Err(invalid(reason));
         }
-        self.receiver.set_waiting(&state.waiting).map_err(invalid)?;
+        let used = usize::from(state.used_pairs);
+        self.use_pairs(used)
+            .map_err(|error| invalid(format!("the tap does not use {used} queues: {error}")))?;
+        for (pair, frame) in self.pairs.iter_mut().zip(&state.waiting) {
+            pair.receiver.set_waiting(frame).map_err(invalid)?;
+        }
         self.permanent_mac = Mac(state.permanent_mac);
         self.mac = Mac(state.mac);
         self.mtu = state.mtu;

@@ -50,6 +50,15 @@ pub fn identify(file: &File) -> io::Result<(String, c_int)> {
     Ok((String::from_utf8_lossy(&name.collect::<Vec<_>>()).into_owned(), c_int::from(flags.cast_unsigned())))
 }
 
+/// Has the interface of several queues that `file` is one of use it from here on, or leave it alone.
+pub fn use_queue(file: &File, is_used: bool) -> io::Result<()> {
+    let mut request = request("")?;
+    let flags = if is_used { libc::IFF_ATTACH_QUEUE } else { libc::IFF_DETACH_QUEUE };
+    request.ifr_ifru.ifru_flags = flags as c_short;
+    // SAFETY: TUNSETQUEUE reads one ifreq, which `request` is.
+    checked(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETQUEUE, &raw const request) }).map(drop)
+}
+
 /// Frames come and go behind a virtio header of `bytes`.
 pub fn set_header_bytes(file: &File, bytes: c_int) -> io::Result<()> {
     // SAFETY: TUNSETVNETHDRSZ reads one int.

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use libc::{IFF_NO_PI, IFF_TAP, IFF_VNET_HDR};
+use libc::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_VNET_HDR};
 use thiserror::Error;
 use vm_memory::{VolatileSlice, bitmap::BitmapSlice};
 
@@ -46,40 +46,58 @@ pub enum TapError {
     },
 }
 
-/// An open tap.
+/// An open tap, or one of the queues of a tap that has several.
 #[derive(Debug)]
 pub struct Tap {
     file: File,
     name: String,
+    /// There are others, so the host may be told which of them to use.
+    is_one_of_several: bool,
+    is_used: bool,
 }
 
 impl Tap {
-    /// Opens the tap `name` and sets it up, with packets of up to `mtu` bytes where that is given. Where there is none,
-    /// it is made, and goes away with the process.
+    /// Opens `queues` queues of the tap `name` and sets it up, with packets of up to `mtu` bytes where that is given.
+    /// Where there is none, it is made, and goes away with the process.
     ///
     /// # Errors
     /// [`TapError`], with what stands in the way.
-    pub fn open(name: &str, mtu: Option<u16>) -> Result<Self, TapError> {
+    pub fn open(name: &str, mtu: Option<u16>, queues: usize) -> Result<Vec<Self>, TapError> {
         let refused = |why: String| TapError::Refused { name: name.into(), why };
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-        let file = options.open(DEVICE).map_err(TapError::Device)?;
-        sys::attach(&file, name, KIND).map_err(|error| refused(why_not_attached(&error)))?;
-        let tap = Self::set_up(file, name.into()).map_err(refused)?;
+        let kind = if queues > 1 { KIND | IFF_MULTI_QUEUE } else { KIND };
+        let open = |_| {
+            let file = options.open(DEVICE).map_err(TapError::Device)?;
+            sys::attach(&file, name, kind).map_err(|error| refused(why_not_attached(&error, queues)))?;
+            Self::set_up(file, name.into(), queues > 1).map_err(refused)
+        };
+        let taps = (0..queues).map(open).collect::<Result<_, _>>()?;
         if let Some(mtu) = mtu {
             sys::set_mtu(name, mtu)
                 .map_err(|error| refused(format!("does not take an MTU of {mtu}: {error}")))?;
         }
         sys::bring_up(name).map_err(|error| refused(format!("is down and cannot be set up: {error}")))?;
-        Ok(tap)
+        Ok(taps)
     }
 
-    /// Takes the tap that the process was given as `fd`. It may belong to another network namespace, so it is not set
-    /// up.
+    /// Takes the queues of a tap that the process was given as `fds`. It may belong to another network namespace, so it is
+    /// not set up.
     ///
     /// # Errors
     /// [`TapError`], with what stands in the way.
-    pub fn given(fd: RawFd) -> Result<Self, TapError> {
+    pub fn given(fds: &[RawFd]) -> Result<Vec<Self>, TapError> {
+        let taps = fds.iter().map(|fd| Self::given_one(*fd, fds.len() > 1)).collect::<Result<Vec<_>, _>>()?;
+        match taps.iter().zip(fds).find(|(tap, _)| tap.name != taps[0].name) {
+            Some((tap, fd)) => {
+                let why = format!("is interface '{}', and the others are '{}'", tap.name, taps[0].name);
+                Err(TapError::Descriptor { fd: *fd, why })
+            }
+            None => Ok(taps),
+        }
+    }
+
+    fn given_one(fd: RawFd, is_one_of_several: bool) -> Result<Self, TapError> {
         let wrong = |why: String| TapError::Descriptor { fd, why };
         let file = sys::duplicate(fd).map_err(|error| wrong(format!("is not open: {error}")))?;
         let (name, flags) = sys::identify(&file).map_err(|_| wrong("is not a tap".into()))?;
@@ -89,21 +107,24 @@ impl Tap {
             );
             return Err(wrong(why));
         }
+        if is_one_of_several && flags & IFF_MULTI_QUEUE == 0 {
+            return Err(wrong(format!("is interface '{name}' of one queue; it must have IFF_MULTI_QUEUE")));
+        }
         sys::set_nonblocking(&file).map_err(|error| wrong(error.to_string()))?;
-        Self::set_up(file, name).map_err(wrong)
+        Self::set_up(file, name, is_one_of_several).map_err(wrong)
     }
 
-    fn set_up(file: File, name: String) -> Result<Self, String> {
+    fn set_up(file: File, name: String, is_one_of_several: bool) -> Result<Self, String> {
         sys::set_header_bytes(&file, HEADER_BYTES as libc::c_int)
             .map_err(|error| format!("has no headers of {HEADER_BYTES} bytes: {error}"))?;
         sys::set_offload(&file, 0).map_err(|error| format!("cannot be told its offloads: {error}"))?;
-        Ok(Self { file, name })
+        Ok(Self { file, name, is_one_of_several, is_used: true })
     }
 
     /// Any descriptor that keeps frames apart stands in for a tap here.
     #[cfg(test)]
     pub fn of_file(file: File) -> Self {
-        Self { file, name: "test".into() }
+        Self { file, name: "test".into(), is_one_of_several: false, is_used: true }
     }
 
     /// Name of the interface.
@@ -116,6 +137,18 @@ impl Tap {
         if let Err(error) = sys::set_offload(&self.file, flags) {
             tracing::debug!("tap '{}' finishes every frame itself: {error}", self.name);
         }
+    }
+
+    /// Has the host send frames here, or by the tap's other queues only; what waits here then is lost.
+    ///
+    /// # Errors
+    /// When the host cannot, or the interface is gone.
+    pub fn set_used(&mut self, is_used: bool) -> io::Result<()> {
+        if self.is_one_of_several && self.is_used != is_used {
+            sys::use_queue(&self.file, is_used)?;
+        }
+        self.is_used = is_used;
+        Ok(())
     }
 
     /// Reads a header and its frame; `None` when there is none.
@@ -171,16 +204,20 @@ impl AsRawFd for Tap {
     }
 }
 
-fn why_not_attached(error: &io::Error) -> String {
+fn why_not_attached(error: &io::Error, queues: usize) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM) => {
             "is not there, or not for this user; 'ip tuntap add NAME mode tap user USER' as root makes one".into()
         }
         Some(libc::EBUSY) => "is in use by another process".into(),
+        Some(libc::EINVAL) if queues > 1 => format!(
+            "cannot be a tap of {queues} queues: it was made for one ('ip tuntap add NAME mode tap multi_queue' makes it for several), its name is taken by another kind of interface, or is no name of up to 15 characters"
+        ),
         Some(libc::EINVAL) => {
-            "cannot be a tap of one queue: its name is taken by another kind of interface, or is no name of up to 15 characters"
+            "cannot be a tap of one queue: it was made for several ('multi_queue'), its name is taken by another kind of interface, or is no name of up to 15 characters"
                 .into()
         }
+        Some(libc::E2BIG) => format!("has no {queues} queues left"),
         _ if error.kind() == ErrorKind::InvalidInput => "has no name of up to 15 characters".into(),
         _ => format!("cannot be had: {error}"),
     }

@@ -23,6 +23,8 @@ const GUEST: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 const PORT: u16 = 4009;
 const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
+/// The control queue of a card of two pairs.
+const CONTROL: usize = 4;
 const IP_HEADER: usize = HEADER_BYTES + 14;
 const UDP_HEADER: usize = IP_HEADER + 20;
 const PAYLOAD: usize = UDP_HEADER + 8;
@@ -79,10 +81,15 @@ fn datagram(to: Mac, payload: &[u8]) -> Vec<u8> {
 
 /// Gives buffers until the host's datagram arrives, which it does among what a stack says of its own accord.
 fn hear(driver: &mut Driver<Net>, payload: &[u8]) -> Vec<u8> {
+    hear_by(driver, RECEIVE, payload)
+}
+
+/// As [`hear`], in another queue.
+fn hear_by(driver: &mut Driver<Net>, queue: usize, payload: &[u8]) -> Vec<u8> {
     driver.turn_until(|driver| {
-        if driver.used(RECEIVE).is_empty() {
-            driver.offer(RECEIVE, &[(BUFFERS, 0x1_2000, WRITE)]);
-            driver.notify(RECEIVE);
+        if driver.used(queue).is_empty() {
+            driver.offer(queue, &[(BUFFERS, 0x1_2000, WRITE)]);
+            driver.notify(queue);
         }
         let frame = driver.bytes(BUFFERS, PAYLOAD + payload.len());
         frame.ends_with(payload).then_some(frame)
@@ -154,24 +161,58 @@ fn an_interface_that_is_removed_is_a_link_that_is_down() {
     assert_eq!((driver.used(TRANSMIT).len(), driver.needs_reset()), (1, false));
 }
 
+/// A card of two pairs on a tap that is made for it, and what the host sends to the guest of its own accord.
+fn the_host_answers_by_the_pair_that_it_was_asked_by() {
+    let config = NetConfig { mac: Some(MAC), num_queues: 4, ..NetConfig::on_tap("tap0") };
+    let mut driver = Driver::ready(Net::new(&config).unwrap(), CSUM | F_MRG_RXBUF | F_MQ | F_CTRL_VQ);
+    ip("addr add 10.9.0.1/24 dev tap0");
+    ip("link set tap0 address 52:54:00:00:00:01");
+    ip("neigh add 10.9.0.2 lladdr 52:54:00:00:00:02 dev tap0");
+    let host = Mac([0x52, 0x54, 0, 0, 0, 1]);
+    let socket = UdpSocket::bind((HOST, PORT)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // One pair, then both, then one again: the host keeps to those that are used.
+    for (used, by) in [(1, 0), (2, 1), (1, 0)] {
+        driver.put(BUFFERS, &[4, 0, used, 0]);
+        driver.offer(CONTROL, &[(BUFFERS, 4, 0), (BUFFERS + 0x10, 1, WRITE)]);
+        driver.notify(CONTROL);
+        assert_eq!(driver.bytes(BUFFERS + 0x10, 1), [0]);
+        let asked = [b"asked by pair ", &[b'0' + by as u8][..]].concat();
+        driver.put(BUFFERS, &datagram(host, &asked));
+        driver.offer(TRANSMIT + 2 * by, &[(BUFFERS, (PAYLOAD + asked.len()) as u32, 0)]);
+        driver.notify(TRANSMIT + 2 * by);
+        let mut heard = [0; 100];
+        let (len, from) = socket.recv_from(&mut heard).unwrap();
+        assert_eq!(heard[..len], asked);
+        let answer = [b"answer of ", &[b'0' + used, b'0' + by as u8][..]].concat();
+        socket.send_to(&answer, from).unwrap();
+        hear_by(&mut driver, RECEIVE + 2 * by, &answer);
+    }
+    let taken = Tap::open("tap0", None, 1).unwrap_err().to_string();
+    assert!(taken.contains("cannot be a tap of one queue: it was made for several"), "{taken}");
+    let _one = Tap::open("tap1", None, 1).unwrap();
+    let one = Tap::open("tap1", None, 2).unwrap_err().to_string();
+    assert!(one.contains("cannot be a tap of 2 queues: it was made for one ('ip tuntap add"), "{one}");
+}
+
 fn a_tap_that_cannot_be_had_is_named() {
-    let first = Tap::open("tap0", None).unwrap();
-    let said = |result: Result<Tap, super::TapError>| result.unwrap_err().to_string();
-    assert_eq!(said(Tap::open("tap0", None)), "tap 'tap0' is in use by another process");
-    assert!(said(Tap::open("lo", None)).contains("another kind of interface"));
-    assert!(said(Tap::open("a-name-of-17-byte", None)).contains("has no name of up to 15 characters"));
+    let first = Tap::open("tap0", None, 1).unwrap().remove(0);
+    let said = |result: Result<Vec<Tap>, super::TapError>| result.unwrap_err().to_string();
+    assert_eq!(said(Tap::open("tap0", None, 1)), "tap 'tap0' is in use by another process");
+    assert!(said(Tap::open("lo", None, 1)).contains("another kind of interface"));
+    assert!(said(Tap::open("a-name-of-17-byte", None, 1)).contains("has no name of up to 15 characters"));
     assert!(
-        said(Tap::open("tap1", Some(100)).and_then(|_| Tap::open("tap2", Some(65_535))))
+        said(Tap::open("tap1", Some(100), 1).and_then(|_| Tap::open("tap2", Some(65_535), 1)))
             .contains("MTU of 65535")
     );
-    let given = Tap::given(first.as_raw_fd()).unwrap();
+    let given = Tap::given(&[first.as_raw_fd()]).unwrap().remove(0);
     assert_eq!(given.name(), "tap0");
-    assert!(said(Tap::given(12_345)).starts_with("descriptor 12345 is not open"));
+    assert!(said(Tap::given(&[12_345])).starts_with("descriptor 12345 is not open"));
     let file = File::open("/dev/null").unwrap();
-    assert!(said(Tap::given(file.as_raw_fd())).ends_with("is not a tap"));
+    assert!(said(Tap::given(&[file.as_raw_fd()])).ends_with("is not a tap"));
     let bare = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
     sys::attach(&bare, "tap3", libc::IFF_TAP | libc::IFF_NO_PI).unwrap();
-    let why = said(Tap::given(bare.as_raw_fd()));
+    let why = said(Tap::given(&[bare.as_raw_fd()]));
     assert!(why.contains("is interface 'tap3'") && why.contains("IFF_VNET_HDR"), "{why}");
 }
 
@@ -181,6 +222,7 @@ fn real_taps_carry_frames_and_tell_of_their_troubles() {
         the_hosts_stack_and_the_guest_hear_each_other,
         one_without_offloads_is_given_finished_frames,
         an_interface_that_is_removed_is_a_link_that_is_down,
+        the_host_answers_by_the_pair_that_it_was_asked_by,
         a_tap_that_cannot_be_had_is_named,
     ] {
         in_own_network(test);

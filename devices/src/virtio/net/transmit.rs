@@ -3,7 +3,7 @@
 //! A frame that the host does not take (a header that makes no sense, an interface that is down) is lost, as on any
 //! wire.
 
-use virtio_queue::{Queue, QueueOwnedT, QueueT, desc::split::Descriptor};
+use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 use vm_memory::GuestMemoryBackend;
 
 use super::{features::*, tap::Tap};
@@ -12,7 +12,7 @@ use crate::{
     rate_limiter::RateLimiter,
     virtio::{
         ServeError, Served, chain,
-        used::{publish, wants_interrupt},
+        queue::{Offered, Taken, serve_each},
     },
 };
 
@@ -26,33 +26,16 @@ pub fn serve(
     queue: &mut Queue,
     memory: &GuestMemory,
 ) -> Result<Served, ServeError> {
-    let since = queue.next_used();
-    let mut left = queue.size();
-    let mut more = true;
-    'portion: while more && left > 0 {
-        queue.disable_notification(memory)?;
-        while left > 0 {
-            let start = queue.next_avail();
-            let Some(chain) = queue.iter(memory)?.next() else { break };
-            let head = chain.head_index();
-            let buffers = chain::checked(chain, memory, queue.size())?;
-            let bytes = frame_bytes(&buffers)?;
-            if !limit.as_mut().is_none_or(|limit| limit.admit(bytes as u64)) {
-                // The limit's timer comes back to it; a notification would not help.
-                queue.set_next_avail(start);
-                more = false;
-                break 'portion;
-            }
-            if bytes <= FRAME_BYTES - HEADER_BYTES {
-                send(tap, &buffers, memory)?;
-            }
-            publish(queue, memory, &[(head, 0)])?;
-            left -= 1;
+    serve_each(queue, memory, queue.next_used(), |Offered { buffers, .. }| {
+        let bytes = frame_bytes(buffers)?;
+        if !limit.as_mut().is_none_or(|limit| limit.admit(bytes as u64)) {
+            return Ok(Taken::Later);
         }
-        // Kept disabled when the portion is used up: the caller comes back by itself.
-        more = left == 0 || queue.enable_notification(memory)?;
-    }
-    Ok(Served { interrupt: wants_interrupt(queue, memory, since)?, more })
+        if bytes <= FRAME_BYTES - HEADER_BYTES {
+            send(tap, buffers, memory)?;
+        }
+        Ok(Taken::Done(0))
+    })
 }
 
 /// Bytes of the frame behind its header.
@@ -60,7 +43,7 @@ fn frame_bytes(buffers: &[Descriptor]) -> Result<usize, ServeError> {
     if buffers.iter().any(Descriptor::is_write_only) {
         return Err(ServeError::Chain("has a buffer to write in a queue for frames to send"));
     }
-    let bytes = buffers.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len() as usize));
+    let bytes = chain::bytes_in(buffers);
     bytes.checked_sub(HEADER_BYTES).ok_or(ServeError::Chain("is too short for a frame's header"))
 }
 
