@@ -142,7 +142,7 @@ impl Guest {
 /// # Errors
 /// What the recipe says.
 pub fn debian_image() -> Result<PathBuf> {
-    packages::ensure(&[("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("xz", "xz-utils")])?;
+    packages::ensure(&[("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")])?;
     recipe("debian", &[])
 }
 
