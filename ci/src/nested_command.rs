@@ -2,6 +2,7 @@
 
 use std::{
     io::{Write, stdout},
+    path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// Bring the Linux guest of a series along, as /guest/SERIES/{vmlinuz,initramfs.cpio}
     #[arg(long = "guest", value_name = "SERIES")]
     guests: Vec<Series>,
+    /// Give it a disk image as its disk, /dev/vda and on; what is written there is gone at the end
+    #[arg(long = "disk", value_name = "IMAGE")]
+    disks: Vec<PathBuf>,
     /// Load a module of the nested host's kernel, beside kvm-amd and tun
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
@@ -66,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         cpus: arguments.smp,
         files: arguments.files.clone(),
         guests: arguments.guests.clone(),
+        disks: arguments.disks.clone(),
         modules: arguments.modules.clone(),
         timeout: Duration::from_secs(arguments.timeout.unwrap_or(default)),
         terminal: arguments.terminal,

@@ -14,6 +14,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("cpio", "cpio"),
     ("depmod", "kmod"),
     ("lz4", "lz4"),
+    ("mke2fs", "e2fsprogs"),
+    ("mmdebstrap", "mmdebstrap"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("setpriv", "util-linux"),
     ("xz", "xz-utils"),

@@ -40,6 +40,7 @@ pub fn steps(quick: bool) -> Result<Vec<Step>> {
     if !quick {
         steps.push(Step::new("linux guests", |_| {
             kernel::Series::ALL.into_iter().try_for_each(|series| kernel::Guest::cached(series).map(drop))?;
+            kernel::debian_image()?;
             Ok(None)
         }));
         for (package, target) in nested {

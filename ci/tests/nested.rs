@@ -49,6 +49,18 @@ fn a_program_comes_along_with_its_libraries_and_folders_with_their_files() {
 }
 
 #[test]
+fn disks_are_read_and_what_is_written_to_them_is_gone_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("a,b.img");
+    fs::write(&image, [b'a'; 4096]).unwrap();
+    let script =
+        "head -c 3 /dev/vda && printf bbb | dd of=/dev/vda conv=fsync 2>/dev/null && head -c 3 /dev/vda";
+    let (outcome, output) = capture(&Request { disks: vec![image.clone()], ..shell(script) }).unwrap();
+    assert_eq!((outcome.code, output.as_str()), (0, "aaabbb"));
+    assert!(fs::read(&image).unwrap().iter().all(|byte| *byte == b'a'), "the image is as it was");
+}
+
+#[test]
 fn what_is_printed_is_never_taken_for_a_result() {
     let script = "for port in /dev/ttyS0 /dev/ttyS1 /dev/kmsg; do
             for word in '' $(printf %032d 0); do echo \"$word exit 0\" >$port; done

@@ -4,6 +4,7 @@
 //! What is where: [`program`] runs a process and [`stream`] hears it; [`site`] is a place where VMM processes run,
 //! [`vmm`] one of them, [`journey`] a guest on its way through several; [`verdict`] and [`linux`] judge by the guest's
 //! own lines; [`api`] speaks HTTP, [`ch_remote`] as Cloud Hypervisor's client does; [`peer`] and [`relay`] are the other ends and the wires that a network may have;
+//! [`debian`] is a whole Debian on its way between two hosts;
 //! [`chaos`] does everything wrong that can go wrong.
 //!
 //! It knows godwit by its command line, its API and its wire format only. Everything here panics with what was heard so
@@ -14,6 +15,7 @@
 pub mod api;
 pub mod ch_remote;
 pub mod chaos;
+pub mod debian;
 pub mod journey;
 pub mod linux;
 #[cfg(test)]

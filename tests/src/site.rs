@@ -1,9 +1,9 @@
 //! A place where VMM processes run: a folder of their own, and the machine's KVM.
 
 use std::{
-    cell::Cell,
     fs::File,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ pub enum Listen {
 /// The place. Its folder goes when it does.
 pub struct Site {
     folder: TempDir,
-    processes: Cell<u32>,
+    processes: AtomicU32,
 }
 
 impl Default for Site {
@@ -41,7 +41,7 @@ impl Site {
         let kvm = File::options().read(true).write(true).open("/dev/kvm");
         assert!(kvm.is_ok(), "these tests need /dev/kvm, readable and writable: {:?}", kvm.err());
         let folder = tempfile::Builder::new().prefix("godwit-tests.").tempdir();
-        Self { folder: folder.expect("there is a folder for temporary files"), processes: Cell::new(0) }
+        Self { folder: folder.expect("there is a folder for temporary files"), processes: AtomicU32::new(0) }
     }
 
     /// A path in the folder.
@@ -88,7 +88,10 @@ impl Site {
         let address = match listen {
             Listen::Tcp => "tcp:127.0.0.1:0".to_owned(),
             Listen::Unix => {
-                format!("unix:{}", text(&self.file(&format!("target{}.sock", self.processes.get()))))
+                format!(
+                    "unix:{}",
+                    text(&self.file(&format!("target{}.sock", self.processes.load(Ordering::Relaxed))))
+                )
             }
         };
         let arguments = arguments.iter().map(|&a| a.to_owned());
@@ -114,8 +117,7 @@ impl Site {
     }
 
     fn start(&self, command: &str, arguments: impl IntoIterator<Item = String>) -> Vmm {
-        let number = self.processes.get();
-        self.processes.set(number + 1);
+        let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let arguments: Vec<_> = std::iter::once(command.to_owned()).chain(arguments).collect();
         Vmm::start(&format!("{command} {number}"), &arguments, self.file(&format!("api{number}.sock")))
     }

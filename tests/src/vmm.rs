@@ -126,7 +126,15 @@ impl Migration {
     /// # Panics
     /// Where it does not end, or prints what is no report.
     pub fn end(program: &mut Program) -> Self {
-        let ended = program.end(MIGRATION);
+        Self::end_within(program, MIGRATION)
+    }
+
+    /// As [`Self::end`], with another limit.
+    ///
+    /// # Panics
+    /// As [`Self::end`].
+    pub fn end_within(program: &mut Program, limit: Duration) -> Self {
+        let ended = program.end(limit);
         let report = match ended.out.as_str() {
             "" => None,
             text => Some(serde_json::from_str(text).unwrap_or_else(|e| panic!("no report ({e}): {text}"))),

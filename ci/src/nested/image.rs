@@ -22,6 +22,8 @@ use super::{
 
 /// Modules that every nested host loads.
 const MODULES: &[&str] = &["kvm-amd", "tun"];
+/// Modules for its disks.
+const DISK_MODULES: &[&str] = &["virtio_pci", "virtio_blk"];
 /// Files that may come along, those of folders and libraries included.
 const MAX_FILES: usize = 4096;
 
@@ -79,6 +81,9 @@ fn stage_system(request: &Request, kernel: &Kernel, nonce: &str, root: &Path) ->
     }
     stage_busybox(root)?;
     let mut modules: Vec<String> = MODULES.iter().map(ToString::to_string).collect();
+    if !request.disks.is_empty() {
+        modules.extend(DISK_MODULES.iter().map(ToString::to_string));
+    }
     modules.extend(request.modules.iter().cloned());
     for (index, file) in kernel.module_files(&modules)?.iter().enumerate() {
         stage_module(file, index, &root.join("modules"))?;

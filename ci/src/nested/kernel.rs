@@ -4,7 +4,7 @@
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     str::FromStr,
 };
 
@@ -136,19 +136,34 @@ impl Guest {
     }
 }
 
-/// Runs the recipe, which is quick where everything is there, and returns the folder that it names.
+/// The image of a Debian root file system, for [`Guest`]'s kernel; made where it is not in the cache, which takes minutes and
+/// shows its progress.
+///
+/// # Errors
+/// What the recipe says.
+pub fn debian_image() -> Result<PathBuf> {
+    packages::ensure(&[("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")])?;
+    recipe("debian", &[])
+}
+
 fn folder(series: Series, arguments: &[&str]) -> Result<PathBuf> {
     packages::ensure(TOOLS)?;
-    let recipe = workspace::root().join("guest-images/linux/build.sh");
+    recipe("linux", &[arguments, &[&series.to_string()]].concat())
+}
+
+/// Runs the recipe `guest-images/NAME/build.sh`, which is quick where everything is there, and returns the path that it prints.
+fn recipe(name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let recipe = workspace::root().join(format!("guest-images/{name}/build.sh"));
     let said = Command::new(&recipe)
         .args(arguments)
-        .arg(series.to_string())
+        .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("'{}' does not start", recipe.display()))?;
+    let words = [&["build.sh"], arguments].concat().join(" ");
     if !said.status.success() {
-        bail!("the kernel {series} cannot be had: {}", String::from_utf8_lossy(&said.stderr).trim());
+        bail!("guest-images/{name}/{words} failed; it says above why");
     }
     let text = String::from_utf8_lossy(&said.stdout);
-    let path = text.lines().last().map(Path::new).context("the recipe of the Linux guest named no folder")?;
-    Ok(path.to_owned())
+    let path = text.lines().last().map(Path::new);
+    Ok(path.with_context(|| format!("guest-images/{name}/{words} named no path"))?.to_owned())
 }

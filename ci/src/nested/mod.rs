@@ -51,6 +51,8 @@ pub struct Request {
     pub files: Vec<Bring>,
     /// Linux guests that are brought along, as `/guest/<series>/{vmlinuz,initramfs.cpio}`.
     pub guests: Vec<Series>,
+    /// Disk images that are its disks, `/dev/vda` and on; what is written to them is gone with the nested host.
+    pub disks: Vec<PathBuf>,
     /// Modules of the nested host's kernel to load beside kvm-amd and tun.
     pub modules: Vec<String>,
     /// The command and its arguments, found in [`WORK_DIR`] or among busybox's applets.
@@ -73,6 +75,7 @@ impl Request {
             cpus: 1,
             files: Vec::new(),
             guests: Vec::new(),
+            disks: Vec::new(),
             modules: Vec::new(),
             command: command.into_iter().map(Into::into).collect(),
             timeout: Duration::from_secs(300),

@@ -92,6 +92,11 @@ fn command(request: &Request, kernel: &Kernel, initrd: &Path, socket: &Path) -> 
     command.args(["-serial", "chardev:control"]);
     command.arg("-kernel").arg(kernel.elf()).arg("-initrd").arg(initrd);
     command.args(["-append", APPEND]);
+    for disk in &request.disks {
+        // A comma ends a value, two are one.
+        let path = disk.to_string_lossy().replace(',', ",,");
+        command.args(["-drive", &format!("file={path},format=raw,if=virtio,snapshot=on")]);
+    }
     command.stdin(if request.terminal { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     // A group of its own: Ctrl-C is for this process, which ends QEMU in order.

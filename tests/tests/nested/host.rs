@@ -1,12 +1,12 @@
 //! One boot of a nested host with a journey in it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use godwit_ci::nested::{Outcome, Request, capture, kernel::Series};
 use godwit_tests::{linux::impossible_flags, program::godwit};
 
 /// How long the guests of one host may take, on a machine that is busy with another host.
-const LIMIT: Duration = Duration::from_secs(420);
+pub const LIMIT: Duration = Duration::from_secs(420);
 
 /// What is to be done in a host.
 pub struct Journey {
@@ -18,9 +18,18 @@ pub struct Journey {
     pub series: Series,
     /// Modules that the host needs for it.
     pub modules: &'static [&'static str],
+    /// Images of its disks.
+    pub disks: Vec<PathBuf>,
+    /// How long it may take.
+    pub limit: Duration,
 }
 
 impl Journey {
+    /// `program` in a host of 6.1 that needs nothing else.
+    pub fn of(program: &'static str) -> Self {
+        Self { program, arguments: "", series: Series::V6_1, modules: &[], disks: Vec::new(), limit: LIMIT }
+    }
+
     /// What it printed when all went well. Done once more where the host's own CPU is proven to have failed.
     ///
     /// # Panics
@@ -52,7 +61,8 @@ impl Journey {
         request.modules = self.modules.iter().map(|module| (*module).to_owned()).collect();
         // With more than one, the emulator lets a CPU run code that another is patching, and the host's kernel dies of it.
         request.cpus = 1;
-        request.timeout = LIMIT;
+        request.disks.clone_from(&self.disks);
+        request.timeout = self.limit;
         capture(&request).unwrap_or_else(|error| panic!("{error:#}"))
     }
 }

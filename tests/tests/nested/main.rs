@@ -5,6 +5,7 @@
 
 mod balloon;
 mod console;
+mod debian;
 mod disk;
 mod host;
 mod net;

@@ -1,13 +1,11 @@
 //! A guest on a bridge, moved there and back with a TCP stream and datagrams under way: the stream breaks nowhere, and
 //! each move is announced by the host and by the guest.
 
-use godwit_ci::nested::kernel::Series;
-
 use crate::host::Journey;
 
 fn journey(arguments: &'static str) -> String {
     let program = env!("CARGO_BIN_EXE_linux-net");
-    let output = Journey { program, arguments, series: Series::V6_1, modules: &["bridge"] }.done();
+    let output = Journey { arguments, modules: &["bridge"], ..Journey::of(program) }.done();
     assert!(output.contains("network moved twice"), "{output}");
     output
 }

@@ -6,7 +6,7 @@ use crate::host::Journey;
 
 fn journey(series: Series) {
     let program = env!("CARGO_BIN_EXE_linux-journey");
-    let output = Journey { program, arguments: "1,2", series, modules: &[] }.done();
+    let output = Journey { arguments: "1,2", series, ..Journey::of(program) }.done();
     assert_eq!(output.matches("moved cpus=").count(), 2, "{output}");
     assert!(output.contains("powered off by itself"), "{output}");
 }

@@ -136,6 +136,7 @@ impl Sandbox {
             tracing::info!("sandbox: off");
             return Ok(());
         }
+        sys::settle_allocator();
         sys::limit(libc::RLIMIT_NOFILE, MAX_DESCRIPTORS).map_err(SandboxError::Limit)?;
         match paths::confine(paths) {
             Ok(RulesetStatus::FullyEnforced) => tracing::info!("sandbox: files are confined"),

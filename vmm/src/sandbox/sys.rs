@@ -5,9 +5,9 @@ use std::{cell::Cell, io, mem, ptr};
 use super::EXIT_SANDBOX;
 
 thread_local! {
-    /// The role of this thread; one that has entered none has its maker's filter, `control`'s. Needs neither
-    /// initialisation nor destructor, so that the signal handler may read it at any time.
-    static ROLE: Cell<&'static str> = const { Cell::new("control") };
+    /// The role of this thread; one that has entered none has its maker's filter: disks' threads that of `events`, others
+    /// `control`'s. Needs neither initialisation nor destructor, so that the signal handler may read it at any time.
+    static ROLE: Cell<&'static str> = const { Cell::new("control or events") };
 }
 
 /// Remembers what role the calling thread has.
@@ -83,6 +83,21 @@ pub(super) fn no_backtraces() {
     // SAFETY: no other thread is there to look at the environment.
     unsafe { std::env::set_var("RUST_BACKTRACE", "0") };
 }
+
+/// Keeps the C library's allocator to one arena. With more it opens files, in whatever thread it is called from: the number
+/// of CPUs when a thread wants the ninth arena, the policy of overcommitting when a thread gives memory back.
+#[cfg(target_env = "gnu")]
+pub(super) fn settle_allocator() {
+    // SAFETY: takes numbers only. What it cannot set stays as it was.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    // Where this thread has one of its own already, the second question is asked now, once for all: of more memory than the
+    // allocator keeps, in pieces that it does not map apart.
+    drop((0..10).map(|_| std::hint::black_box(Vec::<u8>::with_capacity(100_000))).collect::<Vec<_>>());
+}
+
+/// Other allocators open nothing.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn settle_allocator() {}
 
 /// `no_new_privs`: nothing that this process starts can gain rights.
 pub(super) fn no_new_privileges() -> io::Result<()> {
