@@ -1,4 +1,5 @@
-//! What the standard library does not offer: the CPU time of this process, a look at what a socket holds on either way.
+//! What the standard library does not offer: the CPU time of this process, how a thread is scheduled, a look at what a
+//! socket holds on either way.
 
 use std::{
     io, mem,
@@ -15,6 +16,14 @@ pub(crate) fn cpu_time() -> Duration {
         return Duration::ZERO;
     }
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Schedules the calling thread as one that computes (`SCHED_BATCH`, sched(7)): with its full share of the CPU, but when it
+/// wakes up it waits until others have used up their turn. A host that declines loses nothing else.
+pub(crate) fn compute_in_batches() {
+    let priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `priority` is a valid place to read from; 0 is this thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const priority) };
 }
 
 /// Bytes that were written to a socket and that the peer's host has not acknowledged (TCP) or the peer not read (Unix

@@ -205,6 +205,11 @@ const CONTROL: &[Row] = &[
     (c::SYS_clone, THREADS),
     // To narrow.
     (c::SYS_seccomp, Any),
+    // A lane begins as one that computes in batches.
+    (
+        c::SYS_sched_setscheduler,
+        Only::Masked { index: 1, mask: 0xffff_ffff, values: &[c::SCHED_BATCH as u64] },
+    ),
     (c::SYS_rt_sigaction, Any),
     (c::SYS_epoll_create1, Any),
     (c::SYS_eventfd2, Any),
