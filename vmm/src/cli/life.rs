@@ -9,10 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{client_commands::put, exit_status};
-use crate::api::Client;
-
-/// Most of a configuration that is read: more than the API takes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
+use crate::api::{Client, MAX_BODY_BYTES};
 
 /// Say what the next guest of a `godwit serve` is made of.
 #[derive(Debug, Args)]
@@ -52,9 +49,9 @@ fn read(path: &Path) -> anyhow::Result<serde_json::Value> {
     };
     let mut text = String::new();
     let cannot = || format!("--config {} cannot be read", path.display());
-    from.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).with_context(cannot)?;
-    if text.len() as u64 > MAX_CONFIG_BYTES {
-        anyhow::bail!("--config {} is longer than {MAX_CONFIG_BYTES} bytes", path.display());
+    from.take(MAX_BODY_BYTES as u64 + 1).read_to_string(&mut text).with_context(cannot)?;
+    if text.len() > MAX_BODY_BYTES {
+        anyhow::bail!("--config {} is longer than {MAX_BODY_BYTES} bytes", path.display());
     }
     serde_json::from_str(&text).with_context(|| format!("--config {} is not JSON", path.display()))
 }
