@@ -113,9 +113,21 @@ fn deliver(mut stream: impl Read) -> Memory {
     }
 }
 
-/// How fast one stream takes writes of 1 MiB until all has been read.
+/// How fast one stream takes writes of 1 MiB until all has been read, of the same MiB each time.
 fn plain() -> f64 {
     stream_of(connection(discard))
+}
+
+/// The same with what a lane has to send: another MiB each time, which no cache holds.
+fn plain_from(memory: &[u8]) -> f64 {
+    let (mut stream, thread) = connection(discard);
+    let began = Instant::now();
+    for piece in memory.chunks(MIB) {
+        stream.write_all(piece).expect("written");
+    }
+    drop(stream);
+    thread.join().expect("read");
+    rate(memory.len(), began.elapsed())
 }
 
 fn stream_of((mut stream, thread): (impl Write, std::thread::JoinHandle<()>)) -> f64 {
@@ -210,20 +222,25 @@ fn zero_detection() {
 
 fn raw_path() {
     let memory = Memory::new(PAGES, noise);
-    let [plain, sent, sent_zero, put] = in_turn(
+    let same = memory.to_vec();
+    let [plain, from_memory, sent, sent_zero, put] = in_turn(
         RUNS,
         [
             &mut plain,
+            &mut || plain_from(&same),
             &mut || lane("none", &[&memory], None, discard).0,
             &mut || lane("zero", &[&memory], None, discard).0,
             &mut || lane("zero", &[&memory], None, deliver).0,
         ],
     );
-    println!("plain stream, writes of 1 MiB: {plain:.0} MB/s");
+    println!("plain stream, writes of 1 MiB: {plain:.0} MB/s from the cache, {from_memory:.0} from memory");
     println!(
-        "lane, raw: {sent:.0} MB/s, {:.2} of the stream; with zero detection {sent_zero:.0}, {:.2}; put into memory at the other end {put:.0}",
+        "lane, raw: {sent:.0} MB/s, {:.2} and {:.2} of the stream; with zero detection {sent_zero:.0}, {:.2} and {:.2}; put into \
+         memory at the other end {put:.0}",
         sent / plain,
-        sent_zero / plain
+        sent / from_memory,
+        sent_zero / plain,
+        sent_zero / from_memory
     );
 }
 

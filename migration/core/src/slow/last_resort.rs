@@ -5,6 +5,9 @@
 //! costs a whole round. So the share is computed: of what the guest would dirty while the owed pages travel, as much may
 //! be left as the budget carries. Dirty rates of long intervals are too low, because a page counts once; where the next
 //! round shows that, what is left to the guest is halved. The share never goes down again before the end.
+//!
+//! Where pages shrink on their way, deltas make later rounds shorter, and a guest that seemed to stall may still converge; pages that
+//! travel as they are will not go any faster, so there one round without progress is enough.
 
 use super::{Slow, Throttle};
 use crate::{
@@ -17,6 +20,10 @@ use crate::{
 const AIM: f64 = 0.7;
 /// A minimum of what is owed counts from this part of the one before.
 const PROGRESS: f64 = 0.9;
+/// Pages travel as they are from this part of their size on the wire.
+const RAW: f64 = 0.9;
+/// The most rounds without progress that raw pages are given.
+const RAW_PATIENCE: u32 = 1;
 
 pub(super) const ROW: Row<dyn Slow> = Row {
     name: "last-resort",
@@ -65,11 +72,13 @@ impl Slow for LastResort {
         } else {
             self.without += 1;
         }
+        let patience =
+            if standing.wire_ratio < RAW { self.patience } else { self.patience.min(RAW_PATIENCE) };
         if self.taken > 0.0 {
             if self.without > 0 {
                 self.taken = (1.0 - (1.0 - self.taken) / 2.0).min(self.most);
             }
-        } else if self.without >= self.patience {
+        } else if self.without >= patience {
             self.taken = needed(standing).min(self.most);
             // From here on progress is what the slowed guest makes.
             self.least_owed = standing.owed_pages;
@@ -100,7 +109,7 @@ mod last_resort_test {
         slow::{SLOWS, slowed_at_once},
     };
 
-    /// 400 MiB/s, rounds of a second that each find as many pages dirty as are owed.
+    /// 400 MiB/s of pages at half their size, rounds of a second that each find as many pages dirty as are owed.
     fn standing(rounds: u32, owed: u64) -> Standing {
         Standing {
             rounds,
@@ -113,8 +122,8 @@ mod last_resort_test {
             dirty_pages: owed,
             dirty_pages_before: owed,
             owed_pages: owed,
-            bytes_per_s: 419_430_400.0,
-            wire_ratio: 1.0,
+            bytes_per_s: 209_715_200.0,
+            wire_ratio: 0.5,
             fixed_cost: Duration::from_millis(4),
             overlap: Duration::ZERO,
             exposed: Duration::ZERO,
@@ -140,6 +149,16 @@ mod last_resort_test {
             Throttle::Share(more),
             "and stays as it is while that helps"
         );
+    }
+
+    #[test]
+    fn pages_that_travel_as_they_are_are_given_one_round() {
+        for (wire_ratio, slowed) in [(0.5, false), (1.0, true)] {
+            let mut slow = Choice::one("slow", SLOWS, "last-resort").unwrap().make();
+            let raw = |rounds, owed| Standing { wire_ratio, ..standing(rounds, owed) };
+            assert_eq!(slow.decide(&raw(1, 80_000)), Throttle::None);
+            assert_eq!(slow.decide(&raw(2, 79_000)) != Throttle::None, slowed, "{wire_ratio}");
+        }
     }
 
     #[test]

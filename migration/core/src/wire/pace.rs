@@ -21,6 +21,9 @@ const CODER_RATE: f64 = 300e6;
 /// A link is slow when it is slower than the coder times this. Beyond, little is won; and where both hosts are one, or
 /// busy, what looks like a link of that rate is the CPU that both need.
 const SLOW: f64 = 1.0;
+/// A cap is not guessed, and what a batch may take of it is known, so it may be as many times faster than the coder: beyond,
+/// so few batches find time that it saves nothing to speak of.
+const SLOW_CAP: f64 = 4.0;
 /// By how many more windows must say so than do not: a coder's tables cost memory, and a busy host makes any link look
 /// slow for a while. As many the other way round undo it.
 const SURE: u32 = 4;
@@ -141,14 +144,15 @@ impl Pace {
         self.last = last;
     }
 
-    /// Whether the link is known to be slower than coders are, and coders may be used because of that.
+    /// Whether the link is known to leave coders time, and they may be used because of that.
     pub(super) fn slow(&self) -> bool {
-        self.packing == Packing::Auto && self.lags()
+        self.packing == Packing::Auto && self.lags(SLOW_CAP)
     }
 
-    /// Whether the link is known to be slower than coders are: a cap is known, a link must have shown it.
-    fn lags(&self) -> bool {
-        self.slow || self.backlog.cap.is_some_and(|cap| cap.share < SLOW * self.coder)
+    /// Whether the link is known to be slower than coders are, a cap than `times` as fast: it is known, a link must have
+    /// shown it.
+    fn lags(&self, times: f64) -> bool {
+        self.slow || self.backlog.cap.is_some_and(|cap| cap.share < times * self.coder)
     }
 
     /// Bytes/s that may be counted on.
@@ -164,7 +168,7 @@ impl Pace {
         }
         // While the guest stands still nothing is won by a rest: what matters is which of the two is faster.
         let pays = match (self.last, self.packing) {
-            (true, _) => self.lags(),
+            (true, _) => self.lags(SLOW),
             (false, Packing::Auto) => self.slow() && self.has_time(),
             (false, _) => false,
         };

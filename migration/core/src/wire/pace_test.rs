@@ -122,7 +122,9 @@ fn under_a_cap_a_lane_compresses_unless_a_batch_might_go_at_once() {
     };
     assert_eq!(level_with(62.5e6, BATCH - 1), Some(1), "a cap need not show that it is slow");
     assert_eq!(level_with(62.5e6, BATCH), None, "the link would stand idle meanwhile");
-    assert_eq!(level_with(2.0 * CODER_RATE, 0), None, "a cap above the coder's rate");
+    assert_eq!(level_with(2.0 * CODER_RATE, 0), Some(1), "beside what goes raw");
+    assert_eq!(level_with(2.0 * CODER_RATE, BATCH), None, "and not instead of it");
+    assert_eq!(level_with(5.0 * CODER_RATE, 0), None, "a cap far above the coder's rate");
 }
 
 #[test]

@@ -43,6 +43,13 @@ impl Memory {
         }
     }
 
+    /// All of it in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.0.len() * BLOCK * PAGE_BYTES);
+        self.each(|_, page| all.extend_from_slice(page));
+        all
+    }
+
     /// Reads every byte as fast as can be.
     pub fn sum(&self) -> u64 {
         let mut all = [0; 128];

@@ -73,7 +73,7 @@ fn a_slowed_guest_is_let_go_when_the_migration_is_cancelled() {
     for row in SLOWS.iter().filter(|row| row.name != "none") {
         let mut lab = lab("deadline,after=50s", row.name);
         // One is there soon after it began to slow the guest; the others need their time.
-        let at = if row.name == "last-resort" { 900 } else { 1500 };
+        let at = if row.name == "last-resort" { 700 } else { 1500 };
         lab.faults = vec![Fault::Cancel { when: When::Time(ms(at)), side: Side::Source }];
         let run = lab.run();
         assert_eq!(stayed(&run, row.name), Class::Cancelled);
