@@ -12,4 +12,5 @@ mod net;
 mod panic;
 mod serve;
 mod stock;
+mod study;
 mod vsock;

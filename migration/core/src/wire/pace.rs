@@ -21,9 +21,11 @@ const CODER_RATE: f64 = 300e6;
 /// A link is slow when it is slower than the coder times this. Beyond, little is won; and where both hosts are one, or
 /// busy, what looks like a link of that rate is the CPU that both need.
 const SLOW: f64 = 1.0;
-/// A cap is not guessed, and what a batch may take of it is known, so it may be as many times faster than the coder: beyond,
-/// so few batches find time that it saves nothing to speak of.
+/// A cap is not guessed, and what a batch may take of it is known, so a share of it may be as many times faster than the coder:
+/// other lanes use what is left while one compresses. Beyond, so few batches find time that it saves nothing to speak of.
 const SLOW_CAP: f64 = 4.0;
+/// What is believed of a coder that is not used grows so in a window.
+const FORGOTTEN: f64 = 1.03;
 /// By how many more windows must say so than do not: a coder's tables cost memory, and a busy host makes any link look
 /// slow for a while. As many the other way round undo it.
 const SURE: u32 = 4;
@@ -94,6 +96,10 @@ pub struct Allowance {
     pub share: f64,
     /// Bytes that may be written at once, by whichever lane.
     pub unused: u64,
+    /// The most that they can become: of time in which nobody wrote, no more is kept.
+    pub kept: u64,
+    /// Whether no other lane uses it.
+    pub alone: bool,
 }
 
 #[derive(Default)]
@@ -144,15 +150,20 @@ impl Pace {
         self.last = last;
     }
 
-    /// Whether the link is known to leave coders time, and they may be used because of that.
+    /// Whether the link is known to leave coders time, and they may be used because of that: a cap is known, a link must
+    /// have shown it.
     pub(super) fn slow(&self) -> bool {
-        self.packing == Packing::Auto && self.lags(SLOW_CAP)
+        let slow = match self.backlog.cap {
+            Some(cap) if cap.alone => self.pays_alone(),
+            Some(cap) => self.slow || cap.share < SLOW_CAP * self.coder,
+            None => self.slow,
+        };
+        slow && self.packing == Packing::Auto
     }
 
-    /// Whether the link is known to be slower than coders are, a cap than `times` as fast: it is known, a link must have
-    /// shown it.
-    fn lags(&self, times: f64) -> bool {
-        self.slow || self.backlog.cap.is_some_and(|cap| cap.share < times * self.coder)
+    /// Whether a batch is there sooner when it is compressed, where nothing goes meanwhile.
+    fn pays_alone(&self) -> bool {
+        self.rate() < self.coder * (1.0 - self.ratio)
     }
 
     /// Bytes/s that may be counted on.
@@ -168,7 +179,7 @@ impl Pace {
         }
         // While the guest stands still nothing is won by a rest: what matters is which of the two is faster.
         let pays = match (self.last, self.packing) {
-            (true, _) => self.lags(SLOW),
+            (true, _) => (self.slow || self.backlog.cap.is_some()) && self.pays_alone(),
             (false, Packing::Auto) => self.slow() && self.has_time(),
             (false, _) => false,
         };
@@ -183,7 +194,8 @@ impl Pace {
         let Backlog { queued, cap, .. } = self.backlog;
         let drained = self.rate() * self.batch_bytes as f64 / self.coder;
         // What a cap holds up waits with the lanes: no lane waits where a batch might go at once.
-        let has = queued as f64 >= drained || cap.is_some_and(|cap| cap.unused < self.batch_bytes);
+        let has =
+            queued as f64 >= drained || cap.is_some_and(|cap| cap.unused < self.batch_bytes.min(cap.kept));
         self.since_step += 1;
         self.starved += u32::from(!has);
         has
@@ -247,7 +259,7 @@ impl Pace {
         };
         if !window.packed {
             // What is believed of a coder that is not used is let go: a busy host may have made it slow.
-            self.coder += (CODER_RATE - self.coder) / 8.0;
+            self.coder = (self.coder * FORGOTTEN).min(CODER_RATE.max(self.coder));
         }
         let below = self.rate() < SLOW * self.coder;
         self.slow_windows =

@@ -110,21 +110,52 @@ fn a_slow_link_carries_as_much_as_cpu_and_link_together_can() {
     }
 }
 
+/// The level for the batch after one that went raw, in `time`, with this much of a cap left.
+fn level_after(pace: &mut Pace, cap: Allowance, time: Duration) -> Option<i32> {
+    let batch = Batch { bytes: BATCH, wire: BATCH, packed: false };
+    pace.spent(batch, time, time, Backlog { cap: Some(cap), ..Backlog::default() });
+    pace.level()
+}
+
 #[test]
 fn under_a_cap_a_lane_compresses_unless_a_batch_might_go_at_once() {
     let mut pace = Pace::new(Packing::Auto);
     let mut level_with = |share: f64, unused: usize| {
-        let cap = Some(Allowance { share, unused: unused as u64 });
-        let batch = Batch { bytes: BATCH, wire: BATCH, packed: false };
-        let moment = Duration::from_micros(100);
-        pace.spent(batch, moment, moment, Backlog { cap, ..Backlog::default() });
-        pace.level()
+        let kept = (share / 50.0) as u64;
+        let cap = Allowance { share, unused: unused as u64, kept, alone: false };
+        level_after(&mut pace, cap, Duration::from_micros(100))
     };
     assert_eq!(level_with(62.5e6, BATCH - 1), Some(1), "a cap need not show that it is slow");
     assert_eq!(level_with(62.5e6, BATCH), None, "the link would stand idle meanwhile");
+    assert_eq!(level_with(4e6, 79_999), Some(1));
+    assert_eq!(level_with(4e6, 80_000), None, "no more is kept, though it is less than a batch");
     assert_eq!(level_with(2.0 * CODER_RATE, 0), Some(1), "beside what goes raw");
     assert_eq!(level_with(2.0 * CODER_RATE, BATCH), None, "and not instead of it");
     assert_eq!(level_with(5.0 * CODER_RATE, 0), None, "a cap far above the coder's rate");
+}
+
+#[test]
+fn a_lane_alone_under_a_cap_compresses_where_that_is_sooner() {
+    let cap = |share: f64| Allowance { share, unused: 0, kept: 80_000, alone: true };
+    for (share, level) in [(100e6, Some(1)), (200e6, None)] {
+        let mut pace = Pace::new(Packing::Auto);
+        assert_eq!(level_after(&mut pace, cap(share), Duration::from_micros(100)), level, "{share}");
+    }
+    // A host with no time: 4 MB/s, to two fifths.
+    let mut pace = Pace::new(Packing::Auto);
+    let mut packed = 0;
+    for n in 0..2000 {
+        let level = if n == 0 { None } else { pace.level() };
+        packed += u32::from(level.is_some());
+        let (wire, encode) = match level {
+            Some(_) => (BATCH * 2 / 5, Duration::from_secs_f64(BATCH as f64 / 4e6)),
+            None => (BATCH, Duration::from_micros(100)),
+        };
+        let batch = Batch { bytes: BATCH, wire, packed: level.is_some() };
+        let write = Duration::from_secs_f64(wire as f64 / 8e6);
+        pace.spent(batch, encode, write, Backlog { cap: Some(cap(8e6)), ..Backlog::default() });
+    }
+    assert!((1..250).contains(&packed), "{packed} of 2000, each of which takes twice as long");
 }
 
 #[test]

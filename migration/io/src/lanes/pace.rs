@@ -127,8 +127,13 @@ impl Pace {
         }
         let mut clock = self.clock();
         clock.advance(Instant::now());
-        let share = clock.cap? as f64 / f64::from(lanes.max(1));
-        Some(Allowance { share, unused: (clock.granted - clock.claimed).max(0.0) as u64 })
+        let cap = clock.cap? as f64;
+        Some(Allowance {
+            share: cap / f64::from(lanes.max(1)),
+            unused: (clock.granted - clock.claimed).max(0.0) as u64,
+            kept: (cap * CREDIT.as_secs_f64()) as u64,
+            alone: lanes < 2,
+        })
     }
 
     /// Bytes that go in one write.
