@@ -177,7 +177,6 @@ fn lane_over<T>(
             share,
             unused: (written.saturating_duration_since(due).as_secs_f64() * share) as u64,
             kept: (share / 500.0) as u64,
-            alone: true,
         });
         out.spent(made - since, written - made, Backlog { cap, ..Backlog::default() });
         since = written;

@@ -22,10 +22,8 @@ const CODER_RATE: f64 = 300e6;
 /// busy, what looks like a link of that rate is the CPU that both need.
 const SLOW: f64 = 1.0;
 /// A cap is not guessed, and what a batch may take of it is known, so a share of it may be as many times faster than the coder:
-/// other lanes use what is left while one compresses. Beyond, so few batches find time that it saves nothing to speak of.
+/// other batches go raw while one is compressed. Beyond, so few find time that it saves nothing to speak of.
 const SLOW_CAP: f64 = 4.0;
-/// What is believed of a coder that is not used grows so in a window.
-const FORGOTTEN: f64 = 1.03;
 /// By how many more windows must say so than do not: a coder's tables cost memory, and a busy host makes any link look
 /// slow for a while. As many the other way round undo it.
 const SURE: u32 = 4;
@@ -35,6 +33,10 @@ const DOUBT: f64 = 1.2;
 const WORTH: f64 = 0.92;
 /// Batches between two attempts on content that was not worth it: at first, and at most.
 const PATIENCE: (u32, u32) = (8, 256);
+/// Coders do harm where this part of what a cap lets through raw is more than what goes with them.
+const HARM: f64 = 0.9;
+/// Windows without coders after such as carried less than the cap lets through raw: at first, and at most.
+const RECOVERY: (u32, u32) = (8, 256);
 /// Levels that are stepped through while there is time left, and when there is none.
 const LEVELS: [i32; 4] = [1, 3, 6, 9];
 /// Batches between two steps, and the gain that a higher level must bring to be kept.
@@ -65,6 +67,11 @@ pub(super) struct Pace {
     /// Batches until content that was not worth it is tried again, and the wait after that.
     rest: u32,
     patience: u32,
+    /// Bytes of pages that go in a second while batches are compressed under a cap, once that is known.
+    page_rate: Option<f64>,
+    /// Windows until coders are used again on a host that has no time for them, and the wait after that.
+    recovery: u32,
+    next_recovery: u32,
     level: usize,
     highest: usize,
     /// Rate of the link on which no level above `highest` was worth it.
@@ -98,13 +105,13 @@ pub struct Allowance {
     pub unused: u64,
     /// The most that they can become: of time in which nobody wrote, no more is kept.
     pub kept: u64,
-    /// Whether no other lane uses it.
-    pub alone: bool,
 }
 
 #[derive(Default)]
 struct Window {
     carried: u64,
+    /// Bytes of pages, before whatever compression.
+    pages: u64,
     time: Duration,
     /// Whether the link was found with too little to do.
     idle: bool,
@@ -136,6 +143,9 @@ impl Pace {
             window: Window::default(),
             rest: 0,
             patience: PATIENCE.0,
+            page_rate: None,
+            recovery: 0,
+            next_recovery: RECOVERY.0,
             level: 0,
             highest: LEVELS.len() - 1,
             highest_on: 0.0,
@@ -150,20 +160,16 @@ impl Pace {
         self.last = last;
     }
 
-    /// Whether the link is known to leave coders time, and they may be used because of that: a cap is known, a link must
-    /// have shown it.
+    /// Whether the link is known to leave coders time, and they may be used because of that.
     pub(super) fn slow(&self) -> bool {
-        let slow = match self.backlog.cap {
-            Some(cap) if cap.alone => self.pays_alone(),
-            Some(cap) => self.slow || cap.share < SLOW_CAP * self.coder,
-            None => self.slow,
-        };
-        slow && self.packing == Packing::Auto
+        self.packing == Packing::Auto && self.lags(SLOW_CAP)
     }
 
-    /// Whether a batch is there sooner when it is compressed, where nothing goes meanwhile.
-    fn pays_alone(&self) -> bool {
-        self.rate() < self.coder * (1.0 - self.ratio)
+    /// Whether the link is known to be slower than coders are, a cap than `times` as fast: a cap is known, a link must have
+    /// shown it. On a host that has no time for coders none is.
+    fn lags(&self, times: f64) -> bool {
+        let capped = self.backlog.cap.is_some_and(|cap| cap.share < times * self.coder);
+        (self.slow || capped) && self.recovery == 0
     }
 
     /// Bytes/s that may be counted on.
@@ -179,7 +185,7 @@ impl Pace {
         }
         // While the guest stands still nothing is won by a rest: what matters is which of the two is faster.
         let pays = match (self.last, self.packing) {
-            (true, _) => (self.slow || self.backlog.cap.is_some()) && self.pays_alone(),
+            (true, _) => self.lags(1.0 - self.ratio),
             (false, Packing::Auto) => self.slow() && self.has_time(),
             (false, _) => false,
         };
@@ -224,6 +230,7 @@ impl Pace {
         }
         let window = &mut self.window;
         window.carried += (before.queued + batch.wire as u64).saturating_sub(backlog.queued);
+        window.pages += batch.bytes as u64;
         window.time += encode + write;
         window.idle |= backlog.before == 0;
         window.peer_was_full += backlog.peer_was_full.saturating_sub(before.peer_was_full);
@@ -259,13 +266,32 @@ impl Pace {
         };
         if !window.packed {
             // What is believed of a coder that is not used is let go: a busy host may have made it slow.
-            self.coder = (self.coder * FORGOTTEN).min(CODER_RATE.max(self.coder));
+            self.coder += (CODER_RATE - self.coder) / 8.0;
+        }
+        self.recovery = self.recovery.saturating_sub(1);
+        if let Some(cap) = self.backlog.cap.filter(|_| window.packed) {
+            self.judge_coders(window.pages as f64 / window.time.as_secs_f64(), cap.share);
         }
         let below = self.rate() < SLOW * self.coder;
         self.slow_windows =
             if below { (self.slow_windows + 1).min(SURE) } else { self.slow_windows.saturating_sub(1) };
         self.slow = if self.slow { self.slow_windows > 0 } else { self.slow_windows == SURE };
         self.step();
+    }
+
+    /// So many bytes of pages went in a second of a window with coders. Where the cap would have let more through raw, the
+    /// host's CPUs have no time for them: other guests, or the far end on this same host.
+    fn judge_coders(&mut self, page_rate: f64, share: f64) {
+        let before = self.page_rate.unwrap_or(share);
+        let mean = before + (page_rate - before) / 4.0;
+        self.page_rate = Some(mean);
+        if mean < HARM * share {
+            self.page_rate = None;
+            self.recovery = self.next_recovery;
+            self.next_recovery = (self.next_recovery * 2).min(RECOVERY.1);
+        } else if page_rate >= share {
+            self.next_recovery = RECOVERY.0;
+        }
     }
 
     /// Goes to a higher level where time is left, to a lower one where there is none.

@@ -132,7 +132,6 @@ impl Pace {
             share: cap / f64::from(lanes.max(1)),
             unused: (clock.granted - clock.claimed).max(0.0) as u64,
             kept: (cap * CREDIT.as_secs_f64()) as u64,
-            alone: lanes < 2,
         })
     }
 
