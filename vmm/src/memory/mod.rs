@@ -14,7 +14,7 @@ use godwit_migration::shape::{MemoryShape, Region};
 use vm_memory::{
     GuestAddress, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap,
     bitmap::{AtomicBitmap, NewBitmap},
-    mmap::MmapRegionBuilder,
+    mmap::{MmapRegion, MmapRegionBuilder, MmapRegionError},
 };
 
 use crate::{
@@ -23,6 +23,9 @@ use crate::{
 };
 
 pub use pages::GuestPages;
+
+/// Places that are tried in vain for a region: there may be other holes of its length, and other threads that map.
+const MOST_MISPLACED: usize = 16;
 
 /// From here on, this process's core dumps have the memory of guests.
 pub(crate) fn keep_in_dumps() {
@@ -46,11 +49,7 @@ pub(crate) fn allocate(shape: &MemoryShape) -> Result<GuestMemory, MachineError>
         let failed = |source| MachineError::Memory { bytes: shape.bytes(), source };
         let length = usize::try_from(region.bytes)
             .map_err(|_| failed(std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
-        let mapping = MmapRegionBuilder::new_with_bitmap(length, AtomicBitmap::with_len(length))
-            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
-            .with_mmap_flags(libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE)
-            .build()
-            .map_err(|e| failed(std::io::Error::other(e)))?;
+        let mapping = map(length).map_err(|e| failed(std::io::Error::other(e)))?;
         sys::advise(&mapping);
         let placed = GuestRegionMmap::new(mapping, GuestAddress(region.gpa));
         regions.push(
@@ -58,6 +57,27 @@ pub(crate) fn allocate(shape: &MemoryShape) -> Result<GuestMemory, MachineError>
         );
     }
     GuestMemory::from_regions(regions).map_err(|e| MachineError::Shape(e.to_string()))
+}
+
+/// A mapping that begins at a multiple of a huge page where that can be had. KVM maps a region to its guest by huge pages only
+/// where it lies within them as it does in the guest, whose regions begin so; else each 4 KiB that the guest comes to is a
+/// fault of its own, all over again at the target of a move. Kernels before 6.7 put a mapping at any page.
+fn map(length: usize) -> Result<MmapRegion<AtomicBitmap>, MmapRegionError> {
+    // What lies elsewhere keeps its place meanwhile, so that this is not given out again.
+    let mut misplaced = Vec::new();
+    loop {
+        let kept = sys::hole(length);
+        let mapping = MmapRegionBuilder::new_with_bitmap(length, AtomicBitmap::with_len(length))
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+            .build()?;
+        drop(kept);
+        let is_aligned = mapping.as_ptr().addr().is_multiple_of(sys::HUGE_PAGE_BYTES);
+        if is_aligned || misplaced.len() == MOST_MISPLACED {
+            return Ok(mapping);
+        }
+        misplaced.push(mapping);
+    }
 }
 
 /// The regions that `memory` has.

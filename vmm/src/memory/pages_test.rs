@@ -6,7 +6,7 @@ use godwit_migration::{
     page::PageSet,
     shape::{MemoryShape, Region},
 };
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress};
 
 use super::{GuestPages, allocate, shape, shape_of};
 use crate::boot::GuestMemory;
@@ -33,6 +33,19 @@ fn memory_goes_around_the_hole() {
         [Region { gpa: 0, bytes: 3 << 30 }, Region { gpa: 4 << 30, bytes: 2 << 30 }]
     );
     assert_eq!(shape_of(&memory()).bytes(), 6 * MIB);
+}
+
+#[test]
+fn regions_of_any_length_begin_where_kvm_can_map_huge_pages() {
+    let lengths = [1, 3, 5, 2, 7, 4].map(|pieces| pieces * 3 * MIB / 4);
+    let memories = lengths.map(|bytes| {
+        let regions = vec![Region { gpa: 0, bytes }, Region { gpa: 4 << 30, bytes: bytes + MIB }];
+        allocate(&MemoryShape { regions }).unwrap()
+    });
+    for region in memories.iter().flat_map(GuestMemory::iter) {
+        let address = region.get_host_address(MemoryRegionAddress(0)).unwrap().addr() as u64;
+        assert_eq!(address % (2 * MIB), region.start_addr().0 % (2 * MIB), "{address:#x}");
+    }
 }
 
 #[test]

@@ -8,6 +8,9 @@ use std::{
 use godwit_migration::{host::PageBytes, limits::PAGE_BYTES};
 use vm_memory::{bitmap::AtomicBitmap, mmap::MmapRegion};
 
+/// Bytes of a huge page.
+pub(super) const HUGE_PAGE_BYTES: usize = 2 << 20;
+
 /// Whether core dumps are to have the guest's memory.
 pub(super) static IN_DUMPS: AtomicBool = AtomicBool::new(false);
 
@@ -19,6 +22,39 @@ pub(super) fn advise(mapping: &MmapRegion<AtomicBitmap>) {
         // SAFETY: neither advice changes what the mapping holds.
         unsafe { libc::madvise(mapping.as_ptr().cast(), mapping.size(), advice) };
     }
+}
+
+/// Addresses that are kept from being given out, until this is dropped.
+pub(super) struct Kept {
+    start: *mut libc::c_void,
+    bytes: usize,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            // SAFETY: nobody else knows these addresses, and nothing is in them.
+            unsafe { libc::munmap(self.start, self.bytes) };
+        }
+    }
+}
+
+/// Leaves a hole of `bytes` that begins at a multiple of a huge page, and keeps what is around it: a likely place for what is
+/// mapped next and is as long. Nothing where the host has no room.
+pub(super) fn hole(bytes: usize) -> Option<[Kept; 2]> {
+    let all = bytes.checked_add(HUGE_PAGE_BYTES)?;
+    let flags = libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping, at an address that the kernel chooses, of which nothing is ever used.
+    let base = unsafe { libc::mmap(ptr::null_mut(), all, libc::PROT_NONE, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return None;
+    }
+    // Less than a huge page, so something is left behind the hole.
+    let before = base.addr().next_multiple_of(HUGE_PAGE_BYTES) - base.addr();
+    let start = base.wrapping_byte_add(before);
+    let behind = Kept { start: start.wrapping_byte_add(bytes), bytes: HUGE_PAGE_BYTES - before };
+    drop(Kept { start, bytes });
+    Some([Kept { start: base, bytes: before }, behind])
 }
 
 /// Offset of page `index` of the mapping.
