@@ -4,8 +4,14 @@
 mod announcements;
 mod pings;
 mod traffic;
+mod upload;
 
-pub use self::{announcements::Announcements, pings::Pings, traffic::Traffic};
+pub use self::{
+    announcements::Announcements,
+    pings::{Gap, Pings},
+    traffic::Traffic,
+    upload::Upload,
+};
 
 use std::{fs, path::Path, process::Command};
 

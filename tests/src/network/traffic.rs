@@ -15,7 +15,7 @@ const BLOCK_BYTES: usize = 16 << 10;
 /// Pause after each block: a stream at full speed would leave a host of one CPU nothing for its guest.
 const PAUSE: Duration = Duration::from_millis(30);
 /// How long nothing may come back before the stream counts as dead.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A stream under way.
 pub struct Traffic {
@@ -26,7 +26,7 @@ pub struct Traffic {
 }
 
 /// Fills `block` with the bytes of the stream from `at` on.
-fn content(at: u64, block: &mut [u8]) {
+pub(super) fn content(at: u64, block: &mut [u8]) {
     for (word, bytes) in (at / 8..).zip(block.chunks_exact_mut(8)) {
         // A cheap mix of all bits: no two places look alike.
         let mixed = word.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

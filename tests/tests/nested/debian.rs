@@ -49,6 +49,18 @@ fn iperf_goes_on() {
 
 #[test]
 #[ignore = "takes minutes: see docs/workloads.md"]
+fn a_stream_and_pings_go_on() {
+    journey("network");
+}
+
+#[test]
+#[ignore = "takes minutes: see docs/workloads.md"]
+fn disks_and_network_are_used_throughout_three_moves() {
+    journey("everything");
+}
+
+#[test]
+#[ignore = "takes minutes: see docs/workloads.md"]
 fn every_device_lasts_ten_moves() {
     journey("devices");
 }

@@ -7,10 +7,10 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Begins to repeat `command`; a time that fails is the last.
+    /// Begins to repeat `command`, in which `$n` is the number of the time, from 1; a time that fails is the last.
     pub(crate) fn start(debian: &mut Debian, name: &'static str, command: &str) -> Self {
         debian.run(&format!(
-            "rm -f /run/{name}.*; : >/run/{name}.done; (while [ ! -e /run/{name}.stop ]; do \
+            "rm -f /run/{name}.*; : >/run/{name}.done; (n=0; while [ ! -e /run/{name}.stop ]; do n=$((n + 1)); \
              {command} >/run/{name}.log 2>&1 || {{ echo $? >/run/{name}.failed; break; }}; \
              echo >>/run/{name}.done; done; : >/run/{name}.over) </dev/null >/dev/null 2>&1 &"
         ));

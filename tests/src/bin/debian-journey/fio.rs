@@ -1,41 +1,63 @@
 //! fio in the guest writes to the second disk and verifies it, over and over, while the guest moves there and back; what
 //! stands in the image in the end is verified from outside.
 
-use std::{fs, time::Duration};
+use std::fs;
 
-use godwit_tests::debian::Debian;
+use godwit_tests::debian::{Debian, PATIENCE};
 
 use super::background::Background;
 
-/// Of blocks of several sizes with a checksum in each; a pass is written, and then read back past the page cache.
-const JOB: &str = "fio --name=verify --rw=randwrite --bsrange=4k-64k --size=16M --direct=1 --ioengine=libaio --iodepth=4 \
-    --verify=crc32c --verify_fatal=1 --do_verify=1 --fsync=64 --output-format=terse --eta=never";
+/// Blocks of several sizes, which hold their place and the number of the pass all over: with a checksum alone, what a pass before
+/// has left would pass for what this one lost. A pass is written, and then read back past the page cache.
+fn job(pass: &str) -> String {
+    format!(
+        "fio --name=verify --rw=randwrite --bsrange=4k-64k --size=16M --randseed={pass} --verify=pattern \
+         --verify_pattern=%o\\\"pass$(printf %04d {pass})\\\" --verify_fatal=1 --do_verify=1 --output-format=terse --eta=never"
+    )
+}
 
-/// One pass, as a command for the guest.
-fn pass() -> String {
-    format!("{JOB} --filename=/dev/vdb --randseed=7")
+/// How the guest does it; what was written is on the disk when a pass is over.
+const INSIDE: &str = "--filename=/dev/vdb --direct=1 --ioengine=libaio --iodepth=4 --fsync=64 --end_fsync=1";
+
+/// Passes under way in the guest.
+pub(crate) struct Passes(Background);
+
+impl Passes {
+    pub(crate) fn start(debian: &mut Debian) -> Self {
+        Self(Background::start(debian, "fio", &format!("{} {INSIDE}", job("$n"))))
+    }
+
+    /// Waits until one more has come to its end.
+    pub(crate) fn await_one(&self, debian: &mut Debian) {
+        self.0.await_more(debian, 1);
+    }
+
+    /// Ends them, and has a fio outside verify in a copy of the image what the last one wrote.
+    pub(crate) fn end(self, debian: &mut Debian) {
+        let count = self.0.end(debian);
+        println!("  {count} passes of 16 MiB written and verified in the guest");
+        let clients = debian.clients();
+        let copy = "/tmp/data.img";
+        fs::copy(debian.data(), clients.path(copy)).expect("the clients' disk has room");
+        let outside = |pass: usize| {
+            let command =
+                format!("{} --filename={copy} --ioengine=psync --verify_only=1", job(&pass.to_string()));
+            clients.start("fio", &command).end(PATIENCE)
+        };
+        let ended = outside(count);
+        assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
+        let before = outside(count - 1);
+        assert_ne!(before.status, 0, "the blocks of a pass before it are there, too: {}", before.out);
+        println!("  the last of them verified in the image from outside");
+    }
 }
 
 pub(crate) fn journey(debian: &mut Debian) {
-    let passes = Background::start(debian, "fio", &pass());
-    passes.await_more(debian, 1);
+    let passes = Passes::start(debian);
+    passes.await_one(debian);
     for _ in 0..2 {
         debian.hop();
-        passes.await_more(debian, 1);
+        passes.await_one(debian);
     }
-    let count = passes.end(debian);
-    debian.run("sync");
-    println!("  {count} passes of 16 MiB written and verified in the guest");
-    verify_outside(debian);
-}
-
-/// The same blocks, by a fio outside, in a copy of the image.
-fn verify_outside(debian: &Debian) {
-    let clients = debian.clients();
-    let copy = "/tmp/data.img";
-    fs::copy(debian.data(), clients.path(copy)).expect("the clients' disk has room");
-    let command = format!("{JOB} --direct=0 --ioengine=psync --filename={copy} --randseed=7 --verify_only=1");
-    let ended = clients.start("fio", &command).end(Duration::from_secs(120));
-    assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
-    println!("  and verified in the image from outside");
+    passes.end(debian);
 }

@@ -6,8 +6,10 @@
 
 mod background;
 mod devices;
+mod everything;
 mod fio;
 mod iperf;
+mod network;
 mod postgres;
 mod redis;
 mod use_of;
@@ -28,6 +30,8 @@ const JOURNEYS: &[(&str, Journey)] = &[
     ("fio", fio::journey),
     ("iperf", iperf::journey),
     ("devices", devices::journey),
+    ("network", network::journey),
+    ("everything", everything::journey),
 ];
 
 fn main() {

@@ -2,29 +2,56 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
     os::unix::net::UnixStream,
 };
 
-use godwit_tests::debian::{Debian, GUEST, PATIENCE};
+use godwit_tests::{
+    debian::{Debian, GUEST, PATIENCE},
+    network::Traffic,
+};
 use serde_json::Value;
 
-/// Where the guest sends back what comes by vsock.
-const ECHO_PORT: u32 = 5000;
+/// Where the guest sends back what comes, by vsock and by TCP.
+const ECHO_PORT: u16 = 5000;
+
+/// Sizes of the balloon, one after the other.
+const BALLOONS: [u64; 2] = [0, 24 << 20];
+
+/// Each device but the disks, after move number `round`; something must listen by vsock.
+pub(crate) fn all_but_disks(debian: &mut Debian, round: usize) {
+    let words = format!("round {round}");
+    network(debian);
+    entropy(debian);
+    balloon(debian, BALLOONS[round % BALLOONS.len()]);
+    vsock(debian, &words);
+    port(debian, &words);
+    console(debian);
+    no_panic(debian);
+}
 
 /// Answers come back from outside.
-pub(crate) fn network(debian: &Debian) {
+fn network(debian: &Debian) {
     let ended = debian.clients().start("ping", &format!("exec ping -c 2 -W 60 {GUEST}")).end(PATIENCE);
     assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
 }
 
+/// Begins one TCP stream through the guest, which sends back what comes.
+pub(crate) fn stream(debian: &mut Debian) -> Traffic {
+    debian.run(&format!("socat TCP-LISTEN:{ECHO_PORT} EXEC:cat </dev/null >/dev/null 2>&1 &"));
+    let listens = || debian.run("ss -ltn").contains(&format!(":{ECHO_PORT} "));
+    super::wait("program that listens", listens);
+    Traffic::start(SocketAddr::from((GUEST, ECHO_PORT)))
+}
+
 /// The host's generator gives bytes.
-pub(crate) fn entropy(debian: &mut Debian) {
+fn entropy(debian: &mut Debian) {
     let read = debian.run("dd if=/dev/hwrng bs=64 count=1 iflag=fullblock status=none | wc -c");
     assert_eq!(read.trim(), "64", "bytes of entropy");
 }
 
 /// The guest gives as much memory as is asked for.
-pub(crate) fn balloon(debian: &Debian, bytes: u64) {
+fn balloon(debian: &Debian, bytes: u64) {
     let asked = debian.vmm().ask(&["resize", "--balloon", &bytes.to_string()]);
     assert_eq!(asked.status, 0, "{}", asked.err);
     super::wait("balloon of that size", || {
@@ -40,7 +67,7 @@ pub(crate) fn listen_by_vsock(debian: &mut Debian) {
 }
 
 /// Words come back by a new stream.
-pub(crate) fn vsock(debian: &Debian, words: &str) {
+fn vsock(debian: &Debian, words: &str) {
     let mut stream = connected(debian, "vsock");
     write!(stream, "CONNECT {ECHO_PORT}\n{words}\n").expect("the device's socket takes it");
     let mut lines = BufReader::new(stream).lines().map(|line| line.expect("an answer by vsock"));
@@ -50,7 +77,7 @@ pub(crate) fn vsock(debian: &Debian, words: &str) {
 }
 
 /// Words go both ways by the port with a name.
-pub(crate) fn port(debian: &mut Debian, words: &str) {
+fn port(debian: &mut Debian, words: &str) {
     let mut stream = connected(debian, "agent");
     debian.run(&format!("echo '{words}' >/dev/virtio-ports/agent"));
     let mut heard = String::new();
@@ -62,7 +89,7 @@ pub(crate) fn port(debian: &mut Debian, words: &str) {
 }
 
 /// The console asks who is there.
-pub(crate) fn console(debian: &Debian) {
+fn console(debian: &Debian) {
     let mut stream = connected(debian, "hvc0");
     stream.write_all(b"\r").expect("the console's socket takes it");
     let (mut heard, mut piece) = (Vec::new(), [0; 256]);
@@ -74,7 +101,7 @@ pub(crate) fn console(debian: &Debian) {
 }
 
 /// The guest has told of no panic.
-pub(crate) fn no_panic(debian: &Debian) {
+fn no_panic(debian: &Debian) {
     let said = debian.vmm().ask(&["info", "--json"]);
     let info: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
     assert!(info["guest_panic"].is_null() && info["state"] == "Running", "{info}");
