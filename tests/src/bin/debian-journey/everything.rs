@@ -13,6 +13,8 @@ use super::{fio::Passes, use_of};
 const MOVES: usize = 3;
 /// Between two pings: a host of one CPU has other things to do.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Of fio, after each block, for the same reason.
+const REST: Duration = Duration::from_millis(20);
 /// Of the stream, after each move.
 const BYTES: u64 = 1 << 20;
 
@@ -20,7 +22,7 @@ pub(crate) fn journey(debian: &mut Debian) {
     use_of::listen_by_vsock(debian);
     let traffic = use_of::stream(debian);
     let pings = Pings::by_icmp(GUEST, INTERVAL);
-    let passes = Passes::start(debian);
+    let passes = Passes::start(debian, REST);
     passes.await_one(debian);
     for round in 1..=MOVES {
         debian.hop();

@@ -1,7 +1,7 @@
 //! fio in the guest writes to the second disk and verifies it, over and over, while the guest moves there and back; what
 //! stands in the image in the end is verified from outside.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use godwit_tests::debian::{Debian, PATIENCE};
 
@@ -23,8 +23,13 @@ const INSIDE: &str = "--filename=/dev/vdb --direct=1 --ioengine=libaio --iodepth
 pub(crate) struct Passes(Background);
 
 impl Passes {
-    pub(crate) fn start(debian: &mut Debian) -> Self {
-        Self(Background::start(debian, "fio", &format!("{} {INSIDE}", job("$n"))))
+    /// Begins them, each block after a `rest` of the program.
+    pub(crate) fn start(debian: &mut Debian, rest: Duration) -> Self {
+        Self(Background::start(
+            debian,
+            "fio",
+            &format!("{} {INSIDE} --thinktime={}", job("$n"), rest.as_micros()),
+        ))
     }
 
     /// Waits until one more has come to its end.
@@ -53,7 +58,7 @@ impl Passes {
 }
 
 pub(crate) fn journey(debian: &mut Debian) {
-    let passes = Passes::start(debian);
+    let passes = Passes::start(debian, Duration::ZERO);
     passes.await_one(debian);
     for _ in 0..2 {
         debian.hop();

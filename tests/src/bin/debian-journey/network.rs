@@ -25,7 +25,8 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(
 const INTERVAL: Duration = Duration::from_millis(10);
 /// Pings that are answered before a move begins, and after it.
 const ANSWERS: usize = 100;
-/// How far the longest time without an answer may be from the downtime that was told.
+/// How far the longest time without an answer may be from the downtime that was told, beside what the emulator adds to any:
+/// as much as to the second longest, in which the guest did not stand still.
 const APART: Duration = Duration::from_millis(50);
 /// Gaps that are told of.
 const TOLD: usize = 5;
@@ -52,7 +53,7 @@ pub(crate) fn journey(debian: &mut Debian) {
     }
     println!("  {:?}", pings.end());
     let sum = upload.end();
-    super::wait("sum of what came", || debian.run(&format!("cat {SUM}")).contains('-'));
+    super::wait("sum of what came", || debian.run(&format!("cat {SUM}")).ends_with('\n'));
     assert_eq!(debian.run(&format!("cat {SUM}")), sum, "the sum of what came is not that of what was sent");
     println!("  the sum is right");
 }
@@ -79,7 +80,9 @@ fn quiet_move(debian: &mut Debian, pings: &Pings) {
     gaps.sort_by_key(|gap| std::cmp::Reverse(gap.length));
     let all: Vec<_> = gaps.iter().take(TOLD).map(|gap| gap.length).collect();
     println!("  pings without an answer for {all:?} at the longest; down for {told:?}");
-    assert!(all[0].abs_diff(told) <= APART, "longest without an answer {all:?}, down for {told:?}");
+    let (longest, noise) = (all[0], all[1]);
+    assert!(longest + APART >= told, "it stood still for {told:?}, and answered all the while: {all:?}");
+    assert!(longest <= told + APART + noise, "down for {told:?}, and without an answer for {all:?}");
 }
 
 fn await_answers(pings: &Pings) {
