@@ -29,6 +29,12 @@ pub trait Lifecycle {
     /// cause is still pending. Resuming a running device does no harm: at worst one interrupt too many.
     fn resume(&mut self);
 
+    /// Most entries of each of its virtio queues, by index; empty for a device that has none. What its configuration says
+    /// of them before there is a device is the same.
+    fn queue_sizes(&self) -> &[u16] {
+        &[]
+    }
+
     /// Takes hold of what only one machine may use at a time, such as the lock of a disk's image. The machine calls it
     /// on every device before `resume`, whenever it is about to run a guest; taking hold again does nothing.
     ///

@@ -45,20 +45,24 @@ pub struct DeviceSet {
     pub pvpanic: bool,
 }
 
-/// Name and kind of a device, by which a guest's devices and a target's are compared.
+/// What a device is before it is made, by which a guest's devices and a target's are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceName {
+pub struct DeviceOutline {
     /// Which one: `disk0`.
     pub instance: String,
     /// Kind of its saved state: `virtio-blk`.
     pub kind: &'static str,
+    /// Most entries of each of its virtio queues.
+    pub queue_sizes: Vec<u16>,
 }
 
-impl DeviceName {
-    /// Number `number` of the devices called `what`.
-    fn numbered(what: &str, number: usize, kind: &'static str) -> Self {
-        Self { instance: format!("{what}{number}"), kind }
-    }
+/// What a user says that decides about a device's queues; nothing where they are always the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// How many there are.
+    pub number: Option<&'static str>,
+    /// How large they are.
+    pub size: Option<&'static str>,
 }
 
 impl DeviceSet {
@@ -73,11 +77,27 @@ impl DeviceSet {
         (PvpanicState::KIND, "--pvpanic"),
         (ConsoleState::KIND, "--console"),
     ];
+    /// What decides how many queues a device has, and how large they are, where anything does.
+    const QUEUES: &[(&str, QueueOptions)] = &[
+        (BlockState::KIND, QueueOptions { number: Some("num_queues"), size: Some("queue_size") }),
+        (NetState::KIND, QueueOptions { number: Some("num_queues"), size: Some("queue_size") }),
+        (BalloonState::KIND, QueueOptions { number: Some("free_page_reporting"), size: None }),
+        (ConsoleState::KIND, QueueOptions { number: Some("its ports"), size: None }),
+    ];
 
     /// The flag that asks for a device whose saved state is of `kind`; none for what every machine has.
     #[must_use]
     pub fn flag(kind: &str) -> Option<&'static str> {
         Self::FLAGS.iter().find(|(of, _)| *of == kind).map(|(_, flag)| *flag)
+    }
+
+    /// What decides about the queues of a device whose saved state is of `kind`.
+    #[must_use]
+    pub fn queue_options(kind: &str) -> QueueOptions {
+        Self::QUEUES
+            .iter()
+            .find(|(of, _)| *of == kind)
+            .map_or(QueueOptions::default(), |(_, options)| *options)
     }
 
     /// Whether the values can be: those from JSON have not been looked at. Whether they fit a guest's memory and the
@@ -129,20 +149,35 @@ impl DeviceSet {
         })
     }
 
-    /// Names of these devices, in the order of their windows, which is that in which they are saved.
+    /// What these devices are, in the order of their windows, which is that in which they are saved.
     #[must_use]
-    pub fn names(&self) -> Vec<DeviceName> {
-        fn named<T>(of: &[T], what: &str, kind: &'static str) -> impl Iterator<Item = DeviceName> {
-            (0..of.len()).map(move |number| DeviceName::numbered(what, number, kind))
+    pub fn outlines(&self) -> Vec<DeviceOutline> {
+        fn each<T>(
+            of: &[T],
+            what: &str,
+            kind: &'static str,
+            queue_sizes: impl Fn(&T) -> Vec<u16>,
+        ) -> impl Iterator<Item = DeviceOutline> {
+            of.iter().enumerate().map(move |(number, config)| DeviceOutline {
+                instance: format!("{what}{number}"),
+                kind,
+                queue_sizes: queue_sizes(config),
+            })
         }
-        let disks = named(&self.disks, "disk", BlockState::KIND);
-        let net = named(&self.net, "net", NetState::KIND);
-        let balloon = named(self.balloon.as_slice(), "balloon", BalloonState::KIND);
-        let vsock = named(self.vsock.as_slice(), "vsock", VsockState::KIND);
-        let pvpanic =
-            self.pvpanic.then(|| DeviceName { instance: Self::PVPANIC.into(), kind: PvpanicState::KIND });
-        let console = !self.ports().is_empty();
-        let console = console.then(|| DeviceName::numbered("console", 0, ConsoleState::KIND));
+        let disks = each(&self.disks, "disk", BlockState::KIND, DiskConfig::queue_sizes);
+        let net = each(&self.net, "net", NetState::KIND, NetConfig::queue_sizes);
+        let balloon =
+            each(self.balloon.as_slice(), "balloon", BalloonState::KIND, BalloonConfig::queue_sizes);
+        let vsock = each(self.vsock.as_slice(), "vsock", VsockState::KIND, VsockConfig::queue_sizes);
+        // All ports are of one device.
+        let ports = Some(self.ports().len()).filter(|ports| *ports > 0);
+        let console =
+            each(ports.as_slice(), "console", ConsoleState::KIND, |ports| PortConfig::queue_sizes(*ports));
+        let pvpanic = self.pvpanic.then(|| DeviceOutline {
+            instance: Self::PVPANIC.into(),
+            kind: PvpanicState::KIND,
+            queue_sizes: Vec::new(),
+        });
         disks.chain(net).chain(balloon).chain(vsock).chain(console).chain(pvpanic).collect()
     }
 }

@@ -34,7 +34,7 @@ mod vm_state;
 mod vm_state_test;
 
 pub use config::{ConfigError, DirtyKind, IncomingConfig, MachineConfig, SerialConfig};
-pub use device_set::{DeviceName, DeviceSet};
+pub use device_set::{DeviceOutline, DeviceSet, QueueOptions};
 pub use error::MachineError;
 pub use exit::{Exit, ExitSender};
 pub use kvm::KvmError;

@@ -55,9 +55,6 @@ const INFLATE: usize = 0;
 const DEFLATE: usize = 1;
 const STATS: usize = 2;
 const HINTS: usize = 3;
-const REPORTS: usize = 4;
-/// The queue of hints takes a block of free memory a descriptor, 4 MiB from Linux, so it is long.
-const QUEUE_SIZES: [u16; 5] = [128, 128, 128, 1024, 128];
 
 /// Bytes of the configuration space, and where in it the driver writes how many pages it has given.
 const CONFIG_BYTES: usize = 16;
@@ -207,8 +204,7 @@ impl VirtioDevice for Balloon {
     }
 
     fn queue_sizes(&self) -> &[u16] {
-        // Reporting has the last queue, so the others have the same numbers with and without it.
-        if self.reporting { &QUEUE_SIZES } else { &QUEUE_SIZES[..REPORTS] }
+        config::queue_sizes(self.reporting)
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {

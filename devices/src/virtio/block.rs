@@ -99,7 +99,7 @@ impl Block {
         Ok(Self {
             engine: Box::new(Threads::new(Arc::clone(&image), queues)?),
             image,
-            queue_sizes: vec![config.queue_size; queues],
+            queue_sizes: config.queue_sizes(),
             limiter: config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose()?,
             in_flight: vec![0; queues],
             manner,

@@ -46,7 +46,6 @@ const DEVICE_TYPE: u32 = 3;
 const F_MULTIPORT: u64 = 1 << 1;
 /// Most ports.
 const MOST_PORTS: usize = 8;
-const QUEUE_SIZE: u16 = 64;
 /// Queues of messages about ports.
 const CONTROL_RECEIVE: usize = 2;
 const CONTROL_TRANSMIT: usize = 3;
@@ -134,11 +133,11 @@ impl Console {
                 .into());
             }
         }
+        let queue_sizes = PortConfig::queue_sizes(ports.len());
         let ports = ports.iter().map(|config| Port::new(config)).collect::<Result<Vec<_>, _>>()?;
-        let queues = 2 * (ports.len() + 1);
-        let wake = |_| EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC);
-        let wakes = (0..queues).map(wake).collect::<io::Result<_>>()?;
-        Ok(Self { ports, queue_sizes: vec![QUEUE_SIZE; queues], wakes, stop })
+        let wake = |_: &u16| EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC);
+        let wakes = queue_sizes.iter().map(wake).collect::<io::Result<_>>()?;
+        Ok(Self { ports, queue_sizes, wakes, stop })
     }
 
     /// The ways to consoles, to flush them before the process ends.

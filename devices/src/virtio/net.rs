@@ -49,8 +49,6 @@ use crate::{GuestMemory, rate_limiter::RateLimiter};
 const DEVICE_TYPE: u32 = 1;
 /// Where the first pair sends.
 const TRANSMIT: usize = 1;
-/// Size of the control queue.
-const CONTROL_SIZE: u16 = 64;
 
 /// Bytes of the configuration space: address, status, number of queue pairs, MTU.
 const CONFIG_BYTES: usize = 12;
@@ -118,8 +116,6 @@ impl Net {
     fn on(taps: Vec<Tap>, config: &NetConfig) -> Result<Self, NetError> {
         let mac = config.mac.map_or_else(Mac::random, Ok).map_err(NetError::Host)?;
         let limit = || config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose();
-        let mut queue_sizes = vec![config.queue_size; 2 * taps.len()];
-        queue_sizes.push(CONTROL_SIZE);
         let mut net = Self {
             used_pairs: taps.len(),
             pairs: taps.into_iter().map(|tap| Pair { tap, receiver: Receiver::new() }).collect(),
@@ -128,7 +124,7 @@ impl Net {
             mtu: config.mtu.unwrap_or(config::DEFAULT_MTU),
             wanted: (config.mac, config.mtu),
             offered: config.features(),
-            queue_sizes,
+            queue_sizes: config.queue_sizes(),
             accepted: 0,
             link_up: true,
             announce: false,

@@ -23,7 +23,6 @@ use crate::{GuestMemory, rate_limiter::RateLimiter, sys::fill_random};
 
 /// Device type of an entropy source.
 const DEVICE_TYPE: u32 = 4;
-const QUEUE_SIZES: &[u16] = &[256];
 /// Most bytes for one request; the driver is told how many it got. Linux asks for 64.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
 /// Bytes drawn at once, on the stack.
@@ -95,7 +94,7 @@ impl VirtioDevice for Rng {
     }
 
     fn queue_sizes(&self) -> &[u16] {
-        QUEUE_SIZES
+        config::QUEUE_SIZES
     }
 
     fn read_config(&self, _: u64, data: &mut [u8]) {

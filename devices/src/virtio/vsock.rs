@@ -44,7 +44,6 @@ const F_STREAM: u64 = 1;
 const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
 const EVENT: usize = 2;
-const QUEUE_SIZES: &[u16] = &[256, 256, 64];
 /// The event: all streams are gone, and the guest may have another address (§5.10.6.7).
 const TRANSPORT_RESET: [u8; 4] = [0; 4];
 
@@ -226,7 +225,7 @@ impl VirtioDevice for Vsock {
     }
 
     fn queue_sizes(&self) -> &[u16] {
-        QUEUE_SIZES
+        config::QUEUE_SIZES
     }
 
     fn sources(&self) -> Vec<Source> {

@@ -28,6 +28,8 @@ pub const PACK_WINDOW_LOG: u32 = 20;
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Most devices a shape names.
 pub const MAX_DEVICES: usize = 64;
+/// Most virtio queues of a device that a shape names.
+pub const MAX_QUEUES: usize = 64;
 /// Most CPUID entries a shape names.
 pub const MAX_CPUID_ENTRIES: usize = 256;
 /// Most MSR indices a shape names.

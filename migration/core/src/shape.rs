@@ -4,7 +4,7 @@ use godwit_state::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    MAX_CPUID_ENTRIES, MAX_CPUS, MAX_DEVICES, MAX_MSRS, MAX_PAGES, MAX_REGIONS, PAGE_BYTES,
+    MAX_CPUID_ENTRIES, MAX_CPUS, MAX_DEVICES, MAX_MSRS, MAX_PAGES, MAX_QUEUES, MAX_REGIONS, PAGE_BYTES,
     REGION_ALIGN_PAGES,
 };
 
@@ -84,6 +84,8 @@ pub struct DeviceShape {
     pub kind: String,
     /// Version of the saved state that will be sent.
     pub version: u16,
+    /// Most entries of each of its virtio queues, by index; empty for a device that has none.
+    pub queue_sizes: Vec<u16>,
 }
 
 /// All that the target must offer.
@@ -130,7 +132,17 @@ impl MachineShape {
         match limits.iter().find(|(_, n, max)| n > max) {
             Some((what, n, max)) => Err(format!("{n} {what}; at most {max} are possible")),
             None if self.cpus.count == 0 => Err("no vCPU".into()),
-            None => self.check_names(),
+            None => self.check_names().and_then(|()| self.check_queues()),
+        }
+    }
+
+    fn check_queues(&self) -> Result<(), String> {
+        match self.devices.iter().find(|device| device.queue_sizes.len() > MAX_QUEUES) {
+            Some(DeviceShape { instance, queue_sizes, .. }) => {
+                let queues = queue_sizes.len();
+                Err(format!("device '{instance}' has {queues} queues; at most {MAX_QUEUES} are possible"))
+            }
+            None => Ok(()),
         }
     }
 

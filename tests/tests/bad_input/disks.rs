@@ -1,7 +1,7 @@
 //! Disks that cannot be had, and a target that was given others than its guest has.
 
 use godwit_tests::{
-    program::{Program, alone, has, run},
+    program::{PROMPT, Program, alone, has, run},
     site::{Listen, Site, text},
 };
 
@@ -64,5 +64,15 @@ fn a_target_with_other_disks_refuses_and_the_guest_goes_on() {
     let more = site.receive(Listen::Tcp, &["--disk", &one, "--disk", &two]);
     let said = source.migrate(&more.address(), &[]).ended.err;
     has(&said, &["this side has 'disk1'", "leave out its --disk"]);
+    let other = ["--disk", &format!("{one},num_queues=2"), "--balloon", "size=0"];
+    let said = source.migrate(&site.receive(Listen::Tcp, &other).address(), &[]);
+    assert_eq!(said.ended.status, 5, "it is incompatible");
+    // Every reason, and before there was anything of the guest that could have been sent.
+    let queues = "the guest's 'disk0' has 1 queues, here it has 2; num_queues must be the same on both sides";
+    has(&said.ended.err, &[queues, "this side has 'balloon0'", "in phase prepare, round 0"]);
+    let smaller = site.receive(Listen::Tcp, &["--disk", &format!("{one},queue_size=64")]);
+    let said = source.begin_migration(&smaller.address(), &["--dry-run"]).end(PROMPT);
+    assert_eq!(said.status, 5, "the question is answered as the migration would be");
+    has(&said.out, &["queue 0 of the guest's 'disk0' has up to 128 entries, here up to 64"]);
     source.wait_more_beats(2);
 }

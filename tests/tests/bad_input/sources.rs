@@ -80,7 +80,12 @@ fn a_machine_that_this_host_cannot_be_is_refused_with_every_reason_at_once() {
     let features = wild.cpus.cpuid.iter_mut().find(|entry| entry.function == 1).unwrap();
     features.registers[2] = u32::MAX;
     wild.devices[0].version = 99;
-    wild.devices.push(DeviceShape { instance: "coffee0".into(), kind: "coffee-machine".into(), version: 1 });
+    wild.devices.push(DeviceShape {
+        instance: "coffee0".into(),
+        kind: "coffee-machine".into(),
+        version: 1,
+        queue_sizes: vec![],
+    });
     let reasons = refused(&target, &wild, 1);
     for words in ["1024 GiB", "0xdeadbeef", "1048576 bytes", "version 99", "coffee-machine", "devices"] {
         assert!(reasons.iter().any(|reason| reason.contains(words)), "no '{words}' in {reasons:#?}");

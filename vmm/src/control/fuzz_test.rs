@@ -57,15 +57,18 @@ fn change(mutator: &mut Mutator, shape: &mut MachineShape) {
             cpus.cpuid.resize(mutator.below(300), entry);
         }
         11 => {
-            let device = DeviceShape { instance: name(mutator), kind: name(mutator), version: 1 };
+            let queue_sizes = vec![telling(mutator) as u16; mutator.below(70)];
+            let device =
+                DeviceShape { instance: name(mutator), kind: name(mutator), version: 1, queue_sizes };
             devices.resize(mutator.below(70), device);
         }
         12 => {
             let at = mutator.below(devices.len().max(1));
             if let Some(device) = devices.get_mut(at) {
-                match mutator.below(3) {
+                match mutator.below(4) {
                     0 => device.instance = name(mutator),
                     1 => device.kind = name(mutator),
+                    2 => device.queue_sizes.resize(mutator.below(70), telling(mutator) as u16),
                     _ => device.version = mutator.next() as u16,
                 }
             }

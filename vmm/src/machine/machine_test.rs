@@ -4,13 +4,18 @@
 
 use std::time::Duration;
 
-use godwit_devices::GuestPanic;
+use godwit_devices::{
+    GuestPanic,
+    virtio::{BalloonConfig, DiskConfig, VsockConfig},
+};
 use godwit_migration::shape::Region;
 use godwit_state::{Section, Sections, StateError};
+use vmm_sys_util::tempdir::TempDir;
 
 use super::{
     Machine, RunState,
     bench::{self, boot, incoming, moved},
+    wiring,
 };
 use crate::{DeviceSet, error::MachineError, exit::Exit, vcpu::state::VcpuState, vm_state::ClockState};
 
@@ -278,6 +283,58 @@ fn a_machine_of_our_own_is_never_refused_and_a_foreign_one_with_every_reason() {
     {
         assert!(reasons.contains(part), "no '{part}' in: {reasons}");
     }
+}
+
+/// One of every device that needs nothing of the host, with several queues where it can have them.
+fn several_queues(folder: &TempDir) -> DeviceSet {
+    let image = folder.as_path().join("disk");
+    std::fs::write(&image, [0; 4096]).unwrap();
+    DeviceSet {
+        disks: vec![DiskConfig { num_queues: 3, queue_size: 64, ..DiskConfig::new(image) }],
+        balloon: Some("free_page_reporting=on".parse().unwrap()),
+        vsock: Some(VsockConfig { cid: 3, socket: folder.as_path().join("vsock") }),
+        console: Some("null".parse().unwrap()),
+        console_ports: vec!["name=agent,null".parse().unwrap()],
+        ..DeviceSet::default()
+    }
+}
+
+#[test]
+fn what_is_said_of_queues_before_a_machine_is_made_is_what_it_has() {
+    let folder = TempDir::new().unwrap();
+    let devices = several_queues(&folder);
+    let (bench, _token) = bench::boot_devices("memory=1M", devices.clone()).unwrap();
+    let has = bench.machine.shape().unwrap().devices;
+    let has: Vec<_> = has.into_iter().map(|device| (device.instance, device.queue_sizes)).collect();
+    let said = wiring::outlines(&devices).into_iter().map(|device| (device.instance, device.queue_sizes));
+    assert_eq!(has, said.collect::<Vec<_>>());
+    let queues = |name: &str| has.iter().find(|(instance, _)| instance == name).unwrap().1.len();
+    assert_eq!(["com1", "rng0", "disk0", "balloon0", "console0"].map(queues), [0, 1, 3, 5, 6]);
+}
+
+#[test]
+fn a_side_with_other_queues_is_refused_with_every_reason() {
+    let folder = TempDir::new().unwrap();
+    let devices = several_queues(&folder);
+    let (bench, _token) = bench::boot_devices("memory=1M", devices.clone()).unwrap();
+    let shape = bench.machine.shape().unwrap();
+    assert_eq!(Machine::refusals(&shape, &devices), [""; 0]);
+    let mut other = devices.clone();
+    other.disks[0].num_queues = 2;
+    other.balloon = Some(BalloonConfig::default());
+    other.console_ports.clear();
+    let reasons = [
+        "the guest's 'disk0' has 3 queues, here it has 2; num_queues must be the same on both sides",
+        "the guest's 'balloon0' has 5 queues, here it has 4; free_page_reporting must be the same on both sides",
+        "the guest's 'console0' has 6 queues, here it has 4; its ports must be the same on both sides",
+    ];
+    assert_eq!(Machine::refusals(&shape, &other), reasons);
+    let mut sized = devices;
+    sized.disks[0].queue_size = 32;
+    let smaller = "queue 0 of the guest's 'disk0' has up to 64 entries, here up to 32; queue_size must be as large on this side";
+    assert_eq!(Machine::refusals(&shape, &sized), [smaller]);
+    sized.disks[0].queue_size = 128;
+    assert_eq!(Machine::refusals(&shape, &sized), [""; 0], "a larger one does");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use kvm_ioctls::Kvm;
 use super::{features, wiring};
 use crate::{
     cpuid::{self, MachineFeatures},
-    device_set::DeviceSet,
+    device_set::{DeviceSet, QueueOptions},
     kvm::{self, KvmError},
     memory,
     vcpu::{
@@ -92,12 +92,12 @@ fn device_reasons(devices: &[DeviceShape], here: &DeviceSet, reasons: &mut Vec<S
 
 /// Why a machine with the devices `here` is not one for a guest with the devices `guest`: every reason, in words.
 pub(super) fn devices_differ(guest: &[DeviceShape], here: &DeviceSet) -> Vec<String> {
-    let here = wiring::names(here);
+    let here = wiring::outlines(here);
     let mut reasons = Vec::new();
     for device in guest {
         let (instance, kind) = (&device.instance, &device.kind);
         match here.iter().find(|one| one.instance == *instance) {
-            Some(one) if one.kind == kind => {}
+            Some(one) if one.kind == kind => reasons.extend(queues_differ(device, &one.queue_sizes)),
             Some(one) => {
                 reasons.push(format!("the guest's '{instance}' is a '{kind}', here it is a '{}'", one.kind))
             }
@@ -122,6 +122,26 @@ pub(super) fn devices_differ(guest: &[DeviceShape], here: &DeviceSet) -> Vec<Str
         reasons.push("the guest's devices are in another order than this build's".into());
     }
     reasons
+}
+
+/// Why a guest that has `device` cannot do with queues of the sizes `here`. Larger ones do: the guest's driver knows how many
+/// entries it has.
+fn queues_differ(device: &DeviceShape, here: &[u16]) -> Option<String> {
+    let (instance, there) = (&device.instance, &device.queue_sizes);
+    let QueueOptions { number, size } = DeviceSet::queue_options(&device.kind);
+    let advice = |option: Option<&str>, must: &str| {
+        option.map_or(String::new(), |option| format!("; {option} must be {must}"))
+    };
+    if there.len() != here.len() {
+        let (guest, own) = (there.len(), here.len());
+        let advice = advice(number, "the same on both sides");
+        return Some(format!("the guest's '{instance}' has {guest} queues, here it has {own}{advice}"));
+    }
+    let (queue, (guest, own)) = there.iter().zip(here).enumerate().find(|(_, (there, here))| there > here)?;
+    let advice = advice(size, "as large on this side");
+    Some(format!(
+        "queue {queue} of the guest's '{instance}' has up to {guest} entries, here up to {own}{advice}"
+    ))
 }
 
 fn cpu_reasons(cpus: &CpuShape, reasons: &mut Vec<String>) -> Result<(), KvmError> {

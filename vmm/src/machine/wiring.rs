@@ -26,7 +26,7 @@ use kvm_ioctls::{IoEventAddress, VmFd};
 use crate::{
     acpi,
     boot::{GuestMemory, layout},
-    device_set::{DeviceName, DeviceSet},
+    device_set::{DeviceOutline, DeviceSet},
     error::MachineError,
     event_loop::Subscriber,
     kvm::KvmError,
@@ -84,9 +84,12 @@ pub(super) struct Wiring {
 }
 
 /// The devices of a machine that was asked for `devices`, in the order in which they are saved.
-pub(super) fn names(devices: &DeviceSet) -> Vec<DeviceName> {
-    let always = ALWAYS.map(|(instance, kind)| DeviceName { instance: instance.into(), kind });
-    always.into_iter().chain(devices.names()).collect()
+pub(super) fn outlines(devices: &DeviceSet) -> Vec<DeviceOutline> {
+    let always = ALWAYS.map(|(instance, kind)| {
+        let queue_sizes = if instance == RNG { devices.rng.queue_sizes() } else { Vec::new() };
+        DeviceOutline { instance: instance.into(), kind, queue_sizes }
+    });
+    always.into_iter().chain(devices.outlines()).collect()
 }
 
 /// For `map_err`: a device that cannot be made.
@@ -157,7 +160,7 @@ impl Bench<'_> {
 
 impl Wiring {
     /// Makes all devices of a machine and connects them to `vm`, which has its interrupt controllers. In the order of
-    /// [`names`].
+    /// [`outlines`].
     pub(super) fn new(
         vm: &VmFd,
         memory: &GuestMemory,
@@ -253,7 +256,8 @@ impl Wiring {
         let shape = |device: &Shared<dyn Device>| {
             let device = device.lock().unwrap_or_else(PoisonError::into_inner);
             let (instance, kind) = (device.instance().to_owned(), device.kind().to_owned());
-            DeviceShape { instance, kind, version: device.version() }
+            let queue_sizes = device.queue_sizes().to_vec();
+            DeviceShape { instance, kind, version: device.version(), queue_sizes }
         };
         self.devices.iter().map(shape).collect()
     }

@@ -6,6 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::{OptionError, Options};
 
+/// To give, to take back, statistics, hints, reports. The queue of hints takes a block of free memory a descriptor, 4 MiB from
+/// Linux, so it is long.
+const QUEUE_SIZES: [u16; 5] = [128, 128, 128, 1024, 128];
+
+/// Most entries of each of its queues. Reporting has the last one, so the others have the same numbers with and without it.
+pub fn queue_sizes(reporting: bool) -> &'static [u16] {
+    let [without @ .., _] = &QUEUE_SIZES;
+    if reporting { &QUEUE_SIZES } else { without }
+}
+
 /// A balloon. On the command line `size=128M,deflate_on_oom=on,free_page_reporting=on`, each part optional.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +30,14 @@ pub struct BalloonConfig {
     /// guest takes the pages out of its free memory to name them; a kernel that zeroes what it takes (`init_on_alloc`)
     /// writes to all of them for it.
     pub free_page_hinting: bool,
+}
+
+impl BalloonConfig {
+    /// Most entries of each of its queues.
+    #[must_use]
+    pub fn queue_sizes(&self) -> Vec<u16> {
+        queue_sizes(self.free_page_reporting).to_vec()
+    }
 }
 
 impl Default for BalloonConfig {

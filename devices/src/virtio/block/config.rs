@@ -81,6 +81,12 @@ impl DiskConfig {
         }
     }
 
+    /// Most entries of each of its queues.
+    #[must_use]
+    pub fn queue_sizes(&self) -> Vec<u16> {
+        vec![self.queue_size; self.num_queues.into()]
+    }
+
     /// Whether the values can be: those from JSON have not been looked at.
     ///
     /// # Errors

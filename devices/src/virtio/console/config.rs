@@ -11,6 +11,8 @@ use crate::{
 
 /// Longest name of a port; Linux makes a file name of it.
 const NAME_BYTES: usize = 64;
+/// Entries of each queue.
+const QUEUE_SIZE: u16 = 64;
 const KEYS: [&str; 3] = ["name", "file", "socket"];
 /// What stands for a back end by itself.
 const WORDS: [&str; 3] = ["tty", "null", "off"];
@@ -47,6 +49,12 @@ pub struct PortConfig {
 }
 
 impl PortConfig {
+    /// Most entries of each queue of a device with so many ports: two for each, and two for messages about them.
+    #[must_use]
+    pub fn queue_sizes(ports: usize) -> Vec<u16> {
+        vec![QUEUE_SIZE; 2 * (ports + 1)]
+    }
+
     /// Its back end.
     ///
     /// # Errors

@@ -62,6 +62,10 @@ impl<D: VirtioDevice> Lifecycle for VirtioMmio<D> {
         self.notify_all();
     }
 
+    fn queue_sizes(&self) -> &[u16] {
+        self.device.queue_sizes()
+    }
+
     fn claim(&mut self) -> Result<(), String> {
         self.device.claim()
     }

@@ -17,6 +17,8 @@ pub const DEFAULT_MTU: u16 = 1500;
 const LEAST_MTU: u16 = 68;
 const DEFAULT_QUEUE_SIZE: u16 = 256;
 const MOST_QUEUE_SIZE: u16 = 1024;
+/// Size of the control queue.
+const CONTROL_SIZE: u16 = 64;
 /// A pair: one to receive, one to send.
 const QUEUES: u16 = 2;
 /// Eight pairs: nothing here makes more than the frames of so many vCPUs at once.
@@ -159,6 +161,14 @@ impl NetConfig {
     /// Pairs of queues.
     pub(super) fn pairs(&self) -> usize {
         usize::from(self.num_queues / 2)
+    }
+
+    /// Most entries of each of its queues: two for each pair, and the one for commands.
+    #[must_use]
+    pub fn queue_sizes(&self) -> Vec<u16> {
+        let mut sizes = vec![self.queue_size; 2 * self.pairs()];
+        sizes.push(CONTROL_SIZE);
+        sizes
     }
 
     /// The features that such a card offers: they follow from this alone, never from the host, so that a guest meets

@@ -9,6 +9,8 @@ use crate::{
     rate_limiter::{RATE_LIMITER_KEYS, RateLimiterConfig},
 };
 
+/// Most entries of its queue.
+pub const QUEUE_SIZES: &[u16] = &[256];
 /// Names of the host's generator, which is what a guest gets; both are the same one.
 const SOURCES: [&str; 2] = ["/dev/urandom", "/dev/random"];
 
@@ -30,6 +32,12 @@ impl Default for RngConfig {
 }
 
 impl RngConfig {
+    /// Most entries of its queue.
+    #[must_use]
+    pub fn queue_sizes(&self) -> Vec<u16> {
+        QUEUE_SIZES.to_vec()
+    }
+
     /// Whether the values can be: those from JSON have not been looked at.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::sys::PATH_BYTES;
 use crate::options::{OptionError, Options};
 
+/// Most entries of each of its queues: to the guest, from it, events.
+pub const QUEUE_SIZES: &[u16] = &[256, 256, 64];
 /// The addresses that a guest can have; 0 to 2 and the last one mean somebody else.
 const LEAST_CID: u32 = 3;
 const MOST_CID: u32 = u32::MAX - 1;
@@ -25,6 +27,12 @@ pub struct VsockConfig {
 }
 
 impl VsockConfig {
+    /// Most entries of each of its queues.
+    #[must_use]
+    pub fn queue_sizes(&self) -> Vec<u16> {
+        QUEUE_SIZES.to_vec()
+    }
+
     /// Whether there can be such a device.
     ///
     /// # Errors

@@ -33,7 +33,12 @@ fn shape() -> MachineShape {
             tsc_khz: 2_000_000,
             xsave_bytes: 4096,
         },
-        devices: vec![DeviceShape { instance: "com1".into(), kind: "serial".into(), version: 1 }],
+        devices: vec![DeviceShape {
+            instance: "com1".into(),
+            kind: "serial".into(),
+            version: 1,
+            queue_sizes: vec![256, 64],
+        }],
     }
 }
 

@@ -57,14 +57,18 @@ fn a_machine_that_cannot_be_is_refused_with_every_reason() {
 fn a_shape_from_a_peer_is_checked_before_anything_is_made_of_it() {
     let wrong = MachineShape { memory: MemoryShape::default(), ..shape() };
     let named = |kind: &str| {
-        let device = DeviceShape { instance: "com1".into(), kind: kind.into(), version: 1 };
+        let device =
+            DeviceShape { instance: "com1".into(), kind: kind.into(), version: 1, queue_sizes: vec![] };
         MachineShape { devices: vec![device], ..shape() }
     };
+    let mut queues = named("virtio-x");
+    queues.devices[0].queue_sizes = vec![1; 65];
     for (shape, lanes, reasons) in [
         (shape(), 0, "0 lanes; 1 to 16 are possible"),
         (shape(), 17, "17 lanes; 1 to 16 are possible"),
         (named("\x1b[2J"), 1, "device 0 has a name with control characters"),
         (named(&"x".repeat(65)), 1, "device 0 has a name of 65 bytes; at most 64 are possible"),
+        (queues, 1, "device 'com1' has 65 queues; at most 64 are possible"),
         (wrong, 99, "0 memory regions; there must be 1 to 16; 99 lanes; 1 to 16 are possible"),
     ] {
         let mut script = Script::new().after(1, hello());
