@@ -3,7 +3,7 @@
 //! the log of the VMM's writes, the device comes back from its saved state, and serves a driver that resets it.
 //!
 //! How to run more of it is said in `crate::fuzz_test`. Neighbours: `guard` knows what may be written, `hostile`
-//! is the driver; the others are the devices.
+//! is the driver, `sockets` has those of the host; the others are the devices.
 
 mod balloon;
 mod block;
@@ -12,6 +12,7 @@ mod guard;
 mod hostile;
 mod net;
 mod rng;
+mod sockets;
 mod vsock;
 
 /// The kinds of devices that these attack.

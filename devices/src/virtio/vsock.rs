@@ -13,10 +13,18 @@ mod config;
 mod config_test;
 mod connection;
 mod greeting;
+#[cfg(test)]
+mod move_test;
 mod packet;
+#[cfg(test)]
+mod room_test;
 mod state;
 mod streams;
+#[cfg(test)]
+mod streams_test;
 mod sys;
+#[cfg(test)]
+mod test_guest;
 #[cfg(test)]
 mod vsock_test;
 
@@ -27,7 +35,7 @@ use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 #[cfg(test)]
-pub(crate) use self::vsock_test::vsock_alone;
+pub(crate) use self::test_guest::vsock_alone;
 pub use self::{config::VsockConfig, state::VsockState};
 use self::{packet::*, streams::Streams};
 use super::{

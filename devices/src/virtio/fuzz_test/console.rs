@@ -1,14 +1,7 @@
-use std::{
-    io::{Read, Write},
-    os::unix::net::UnixStream,
-    path::PathBuf,
-};
-
-use vmm_sys_util::tempdir::TempDir;
-
 use super::{
     SEQUENCES,
     hostile::{Request, Subject, attack, take_every_size},
+    sockets::Sockets,
 };
 use crate::{
     StopLine,
@@ -23,31 +16,16 @@ const MESSAGES_TO_GUEST: usize = 2;
 const MESSAGES: usize = 3;
 const OUTPUT: usize = 1;
 
-struct Ports {
-    folder: TempDir,
-    /// Devices made so far; each has paths of its own.
-    made: u32,
-    clients: Vec<UnixStream>,
-}
-
-impl Ports {
-    fn new() -> Self {
-        Self { folder: TempDir::new().unwrap(), made: 0, clients: vec![] }
-    }
-
-    fn path(&self, what: &str) -> PathBuf {
-        self.folder.as_path().join(format!("{}.{what}", self.made))
-    }
-}
+struct Ports(Sockets);
 
 impl Subject for Ports {
     type Device = Console;
 
     fn fresh(&mut self) -> Console {
-        self.made += 1;
+        self.0.made += 1;
         let ports = [
-            format!("file={}", self.path("log").display()),
-            format!("name=agent,socket={}", self.path("agent").display()),
+            format!("file={}", self.0.path(".log").display()),
+            format!("name=agent,socket={}", self.0.path(".agent").display()),
         ];
         let ports = ports.map(|port| port.parse().unwrap());
         Console::new(&ports.each_ref(), StopLine::new().unwrap()).unwrap()
@@ -70,29 +48,17 @@ impl Subject for Ports {
 
     fn host(&mut self, _: &mut VirtioMmio<Console>, mutator: &mut Mutator) {
         match mutator.below(4) {
-            0 => {
-                let Ok(client) = UnixStream::connect(self.path("agent")) else { return };
-                client.set_nonblocking(true).unwrap();
-                self.clients.push(client);
-            }
-            1 if !self.clients.is_empty() => {
-                drop(self.clients.swap_remove(mutator.below(self.clients.len())))
-            }
-            _ => {
-                for client in &mut self.clients {
-                    let _ = client.read(&mut [0; 4000]);
-                    let _ = client.write(&vec![b'y'; mutator.below(3000)]);
-                }
-            }
+            0 => self.0.connect(".agent", &[]),
+            way => self.0.go_or_talk(way == 1, b'y', mutator),
         }
     }
 
     fn serves(&mut self, driver: &mut Driver<Console>) {
-        let said = format!("the end of {}", self.made);
+        let said = format!("the end of {}", self.0.made);
         driver.put(BUFFERS, said.as_bytes());
         let head = driver.offer(OUTPUT, &[(BUFFERS, said.len() as u32, 0)]);
         driver.notify(OUTPUT);
-        let log = self.path("log");
+        let log = self.0.path(".log");
         driver.turn_until(|_| std::fs::read(&log).unwrap().ends_with(said.as_bytes()).then_some(()));
         assert_eq!(driver.used(OUTPUT), [(head, 0)]);
     }
@@ -100,10 +66,10 @@ impl Subject for Ports {
 
 #[test]
 fn a_hostile_driver_of_consoles() {
-    attack(26, SEQUENCES, |_| Ports::new());
+    attack(26, SEQUENCES, |_| Ports(Sockets::new()));
 }
 
 #[test]
 fn consoles_work_with_queues_of_every_size() {
-    take_every_size(Ports::new());
+    take_every_size(Ports(Sockets::new()));
 }

@@ -1,14 +1,9 @@
-use std::{
-    io::{Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
-    path::PathBuf,
-};
-
-use vmm_sys_util::tempdir::TempDir;
+use std::os::unix::net::UnixListener;
 
 use super::{
     SEQUENCES,
     hostile::{Request, Subject, attack, take_every_size},
+    sockets::Sockets,
 };
 use crate::{
     fuzz_test::Mutator,
@@ -30,12 +25,9 @@ const REQUEST: u16 = 1;
 const RESPONSE: u16 = 2;
 
 struct Streams {
-    folder: TempDir,
-    /// Devices made so far; each has a path of its own.
-    made: u32,
+    /// Clients are the host's ends of streams.
+    sockets: Sockets,
     listeners: Vec<UnixListener>,
-    /// Host's ends of streams.
-    clients: Vec<UnixStream>,
     /// The guest's port of the last right request.
     asked: u32,
 }
@@ -51,12 +43,7 @@ fn packet(from: u32, to: u32, op: u16, flags: u32, credit: [u32; 2], data: &[u8]
 
 impl Streams {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        Self { folder, made: 0, listeners: vec![], clients: vec![], asked: 2000 }
-    }
-
-    fn path(&self, end: &str) -> PathBuf {
-        self.folder.as_path().join(format!("{}{end}", self.made))
+        Self { sockets: Sockets::new(), listeners: vec![], asked: 2000 }
     }
 }
 
@@ -64,11 +51,11 @@ impl Subject for Streams {
     type Device = Vsock;
 
     fn fresh(&mut self) -> Vsock {
-        self.made += 1;
-        let config = VsockConfig { cid: CID as u32, socket: self.path("") };
+        self.sockets.made += 1;
+        let config = VsockConfig { cid: CID as u32, socket: self.sockets.path("") };
         self.listeners = [ATTACKED_PORT, RIGHT_PORT]
             .map(|port| {
-                let listener = UnixListener::bind(self.path(&format!("_{port}"))).unwrap();
+                let listener = UnixListener::bind(self.sockets.path(&format!("_{port}"))).unwrap();
                 listener.set_nonblocking(true).unwrap();
                 listener
             })
@@ -94,30 +81,20 @@ impl Subject for Streams {
     fn host(&mut self, _: &mut VirtioMmio<Vsock>, mutator: &mut Mutator) {
         match mutator.below(6) {
             0 | 1 => {
-                let Ok(mut client) = UnixStream::connect(self.path("")) else { return };
-                client.set_nonblocking(true).unwrap();
                 let says = ["CONNECT 9\n", "CONNECT 10", "CONNECT 99999999999\n", "HELLO\nCONNECT 4\n"];
-                let _ = client.write(says[mutator.below(6).saturating_sub(2)].as_bytes());
-                self.clients.push(client);
+                self.sockets.connect("", says[mutator.below(6).saturating_sub(2)].as_bytes());
             }
-            2 => self.clients.extend(self.listeners[0].accept().ok().map(|(client, _)| {
-                client.set_nonblocking(true).unwrap();
-                client
-            })),
-            3 if !self.clients.is_empty() => {
-                drop(self.clients.swap_remove(mutator.below(self.clients.len())))
-            }
-            _ => {
-                for client in &mut self.clients {
-                    let _ = client.read(&mut [0; 1000]);
-                    let _ = client.write(&vec![0x62; mutator.below(3000)]);
+            2 => {
+                if let Ok((client, _)) = self.listeners[0].accept() {
+                    self.sockets.add(client, &[]);
                 }
             }
+            way => self.sockets.go_or_talk(way == 3, b'b', mutator),
         }
     }
 
     fn serves(&mut self, driver: &mut Driver<Vsock>) {
-        self.clients.clear();
+        self.sockets.clients.clear();
         let room = |driver: &mut Driver<Vsock>| {
             driver.offer(RECEIVE, &[(BUFFERS + 0x1000, 0x1000, WRITE)]);
             driver.notify(RECEIVE);
