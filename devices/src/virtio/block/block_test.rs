@@ -311,6 +311,39 @@ fn a_driver_that_resets_in_the_middle_begins_anew() {
 }
 
 #[test]
+fn a_reset_that_is_seen_leaves_nothing_in_flight() {
+    const BYTES: u32 = 512 << 10;
+    let mut disk = Disk::fresh(8 * u64::from(BYTES) / 512, |_| {});
+    let places = [0, 1, 2, 3].map(|n| DATA + n * u64::from(BYTES));
+    // How far the threads are when the reset comes is theirs to know: not as far each time.
+    for round in 0..40 {
+        disk.set_up(FLUSH);
+        for (head, at) in [0, 4].into_iter().zip(places) {
+            disk.ask(0, head, VIRTIO_BLK_T_IN, 0, &[(at, BYTES, WRITE)]);
+        }
+        for (head, at) in [8, 12].into_iter().zip(&places[2..]) {
+            disk.put(*at, &vec![round; BYTES as usize]);
+            disk.ask(0, head, VIRTIO_BLK_T_OUT, u64::from(head) * 512, &[(*at, BYTES, 0)]);
+        }
+        disk.turn_once();
+        disk.write(STATUS, 0);
+        assert_eq!(disk.read(STATUS), 0);
+        // From here on the memory is the driver's again, and the image stays as it is.
+        let fill = vec![round | 0x80; BYTES as usize];
+        places.iter().for_each(|at| disk.put(*at, &fill));
+        let (answered, image) = (disk.used(0), disk.image_bytes());
+        disk.turn();
+        // Waits for the threads: what they still did would be seen now.
+        disk.device.lock().unwrap().pause();
+        let now = (disk.used(0), disk.read(INTERRUPT_STATUS));
+        assert_eq!(now, (answered, 0), "nothing is answered any more");
+        assert!(places.iter().all(|at| disk.get(*at, BYTES as usize) == fill), "memory was written to");
+        assert!(disk.image_bytes() == image, "the image was written to");
+        disk.device.lock().unwrap().resume();
+    }
+}
+
+#[test]
 fn a_chain_that_is_no_request_stops_the_device() {
     let cases: [(&str, &[Buffer]); 5] = [
         ("no status", &[(DATA, 16, 0)]),

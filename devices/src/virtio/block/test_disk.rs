@@ -173,6 +173,11 @@ impl Disk {
         turns.take(1_000).take_while(|events| *events > 0).sum()
     }
 
+    /// Runs the event loop once: the device takes what it was asked for by now.
+    pub fn turn_once(&mut self) {
+        self.events.run_with_timeout(0).unwrap();
+    }
+
     /// Does one request in queue 0, and gives its status.
     pub fn request(&mut self, kind: u32, sector: u64, data: &[Buffer]) -> u8 {
         let before = self.used(0);
