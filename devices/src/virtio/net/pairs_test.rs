@@ -130,6 +130,37 @@ fn what_waits_for_a_pair_that_is_given_up_is_lost_and_no_more() {
 }
 
 #[test]
+fn what_came_by_any_pair_before_the_driver_is_not_for_it() {
+    let (net, wires) = net_with_wires(&config_of(PAIRS));
+    let mut driver = Driver::idle(net);
+    wires.iter().for_each(|wire| assert!(wire.send(&frame(30, 1)).is_ok()));
+    driver.start(F_MQ | F_CTRL_VQ);
+    assert_eq!(use_pairs(&mut driver, CONTROL, PAIRS as u16), DONE);
+    for pair in 0..PAIRS {
+        driver.offer(receive(pair), &[(BUFFERS, 2000, WRITE)]);
+        driver.notify(receive(pair));
+        assert!(driver.used(receive(pair)).is_empty(), "pair {pair}");
+    }
+}
+
+#[test]
+fn what_waited_for_a_driver_is_not_the_next_ones() {
+    let (mut driver, wires) = ready(F_MQ | F_CTRL_VQ);
+    use_pairs(&mut driver, CONTROL, 2);
+    wires[..2].iter().for_each(|wire| assert!(wire.send(&frame(30, 1)).is_ok()));
+    // The card takes them, and finds no room.
+    driver.turn();
+    driver.write(STATUS, 0);
+    driver.start(F_MQ | F_CTRL_VQ);
+    use_pairs(&mut driver, CONTROL, 2);
+    for pair in [0, 1] {
+        driver.offer(receive(pair), &[(BUFFERS, 2000, WRITE)]);
+        driver.notify(receive(pair));
+        assert!(driver.used(receive(pair)).is_empty(), "pair {pair}");
+    }
+}
+
+#[test]
 fn all_pairs_move_with_what_waits_for_each() {
     let (mut driver, wires) = ready(F_MQ | F_CTRL_VQ);
     use_pairs(&mut driver, CONTROL, 2);

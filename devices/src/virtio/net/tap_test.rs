@@ -25,6 +25,8 @@ const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
 /// The control queue of a card of two pairs.
 const CONTROL: usize = 4;
+/// So many streams do not all happen to be spread to one queue of two.
+const STREAMS: usize = 24;
 const IP_HEADER: usize = HEADER_BYTES + 14;
 const UDP_HEADER: usize = IP_HEADER + 20;
 const PAYLOAD: usize = UDP_HEADER + 8;
@@ -187,6 +189,13 @@ fn the_host_answers_by_the_pair_that_it_was_asked_by() {
         let answer = [b"answer of ", &[b'0' + used, b'0' + by as u8][..]].concat();
         socket.send_to(&answer, from).unwrap();
         hear_by(&mut driver, RECEIVE + 2 * by, &answer);
+    }
+    // Streams of which the guest has said nothing are spread over what is used: over one, now.
+    for stream in 0..STREAMS {
+        let socket = UdpSocket::bind((HOST, 0)).unwrap();
+        let said = format!("of stream {stream}");
+        socket.send_to(said.as_bytes(), (GUEST, PORT)).unwrap();
+        hear(&mut driver, said.as_bytes());
     }
     let taken = Tap::open("tap0", None, 1).unwrap_err().to_string();
     assert!(taken.contains("cannot be a tap of one queue: it was made for several"), "{taken}");
