@@ -1,9 +1,10 @@
 //! The harness of the end-to-end suites: it starts the real `godwit` program, talks to it as a user or a peer does, and
 //! lets the guest itself say whether it came to harm.
 //!
-//! What is where: [`program`] runs a process and [`stream`] hears it; [`site`] is a place where VMM processes run,
-//! [`vmm`] one of them, [`journey`] a guest on its way through several; [`verdict`] and [`linux`] judge by the guest's
-//! own lines; [`api`] speaks HTTP, [`ch_remote`] as Cloud Hypervisor's client does; [`peer`] and [`relay`] are the other ends and the wires that a network may have;
+//! What is where: [`program`] runs a process and [`stream`] hears it, [`terminal`] is one for it; [`site`] is a place where
+//! VMM processes run, [`vmm`] one of them, [`journey`] a guest on its way through several; [`verdict`] and [`linux`] judge by the
+//! guest's own lines; [`api`] speaks HTTP, [`ch_remote`] as Cloud Hypervisor's client does; [`peer`] and [`relay`] are the other
+//! ends and the wires that a network may have; [`shell`] and [`port`] talk with a Linux guest, [`network`] reaches it,
 //! [`debian`] is a whole Debian on its way between two hosts;
 //! [`chaos`] does everything wrong that can go wrong.
 //!
@@ -22,10 +23,13 @@ pub mod linux;
 mod linux_test;
 pub mod network;
 pub mod peer;
+pub mod port;
 pub mod program;
 pub mod relay;
+pub mod shell;
 pub mod site;
 pub mod stream;
+pub mod terminal;
 pub mod verdict;
 #[cfg(test)]
 mod verdict_test;

@@ -14,7 +14,7 @@ use std::{
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-use crate::stream::Stream;
+use crate::{stream::Stream, terminal::Terminal};
 
 /// The environment's word for the program under test.
 const VARIABLE: &str = "GODWIT_BIN";
@@ -53,6 +53,8 @@ pub struct Program {
     name: String,
     child: Child,
     keyboard: Option<ChildStdin>,
+    /// Whether its output is a terminal, which stays when it ends.
+    at_terminal: bool,
     /// Its standard output.
     pub out: Stream,
     /// Its standard error.
@@ -86,7 +88,22 @@ impl Program {
         let keyboard = child.stdin.take();
         let out = Stream::hear(format!("{name}'s output"), child.stdout.take().expect("it is piped"));
         let err = Stream::hear(format!("{name}'s messages"), child.stderr.take().expect("it is piped"));
-        Self { name, child, keyboard, out, err }
+        Self { name, child, keyboard, at_terminal: false, out, err }
+    }
+
+    /// As [`start`](Self::start), with its input and output at a terminal; its messages go elsewhere.
+    ///
+    /// # Panics
+    /// Where the host cannot.
+    pub fn start_at(terminal: &Terminal, name: impl Into<String>, command: &mut Command) -> Self {
+        let name = name.into();
+        terminal.give_to(command);
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let err = Stream::hear(format!("{name}'s messages"), child.stderr.take().expect("it is piped"));
+        Self { name, child, keyboard: None, at_terminal: true, out: terminal.screen.clone(), err }
     }
 
     /// Types into its standard input.
@@ -118,7 +135,12 @@ impl Program {
     /// Whether it ends before `limit` is over.
     #[must_use]
     pub fn ends_within(&self, limit: Duration) -> bool {
-        self.out.end(limit).is_some()
+        self.output(limit).is_some()
+    }
+
+    /// All that it printed, when it ends before `limit` is over.
+    fn output(&self, limit: Duration) -> Option<String> {
+        if self.at_terminal { self.err.end(limit).map(|_| self.out.text()) } else { self.out.end(limit) }
     }
 
     /// Sends it a signal.
@@ -135,7 +157,7 @@ impl Program {
     /// # Panics
     /// When `limit` passes before.
     pub fn end(&mut self, limit: Duration) -> Ended {
-        let (Some(out), Some(err)) = (self.out.end(limit), self.err.end(limit)) else {
+        let (Some(out), Some(err)) = (self.output(limit), self.err.end(limit)) else {
             panic!("{} has not ended; it said:\n{}\n{}", self.name, self.out.text(), self.err.text());
         };
         let ended = self.child.wait().expect("it is ours to wait for");

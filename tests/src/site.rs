@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::vmm::Vmm;
+use crate::{terminal::Terminal, vmm::Vmm};
 
 /// Where a target waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,19 @@ impl Site {
         self.start("run", arguments.iter().map(|&a| a.to_owned()))
     }
 
+    /// As [`run`](Self::run), at a terminal.
+    #[must_use]
+    pub fn run_on(&self, terminal: &Terminal, arguments: &[&str]) -> Vmm {
+        self.start_at("run", arguments.iter().map(|&a| a.to_owned()), Some(terminal))
+    }
+
+    /// Starts `godwit receive` at a terminal, on a free port of loopback.
+    #[must_use]
+    pub fn receive_on(&self, terminal: &Terminal, arguments: &[&str]) -> Vmm {
+        let arguments = [&["--listen", "tcp:127.0.0.1:0"], arguments].concat();
+        self.start_at("receive", arguments.into_iter().map(str::to_owned), Some(terminal))
+    }
+
     /// Boots the load guest with these parameters, and waits for two heartbeats.
     #[must_use]
     pub fn boot(&self, parameters: &str, arguments: &[&str]) -> Vmm {
@@ -117,9 +130,19 @@ impl Site {
     }
 
     fn start(&self, command: &str, arguments: impl IntoIterator<Item = String>) -> Vmm {
+        self.start_at(command, arguments, None)
+    }
+
+    fn start_at(
+        &self,
+        command: &str,
+        arguments: impl IntoIterator<Item = String>,
+        terminal: Option<&Terminal>,
+    ) -> Vmm {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let arguments: Vec<_> = std::iter::once(command.to_owned()).chain(arguments).collect();
-        Vmm::start(&format!("{command} {number}"), &arguments, self.file(&format!("api{number}.sock")))
+        let api = self.file(&format!("api{number}.sock"));
+        Vmm::start(&format!("{command} {number}"), &arguments, api, terminal)
     }
 }
 

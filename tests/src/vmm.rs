@@ -13,7 +13,10 @@ use godwit_migration::{
     report::{Outcome, Report},
 };
 
-use crate::program::{Ended, PROMPT, Program, godwit};
+use crate::{
+    program::{Ended, PROMPT, Program, godwit},
+    terminal::Terminal,
+};
 
 /// Longest wait for something that a guest says. Generous: a busy machine is no defect of godwit's.
 pub const GUEST: Duration = Duration::from_secs(60);
@@ -29,11 +32,15 @@ pub struct Vmm {
 }
 
 impl Vmm {
-    /// Starts `godwit ARGUMENTS --api API`.
-    pub(crate) fn start(name: &str, arguments: &[String], api: PathBuf) -> Self {
+    /// Starts `godwit ARGUMENTS --api API`, at a terminal if there is one.
+    pub(crate) fn start(name: &str, arguments: &[String], api: PathBuf, terminal: Option<&Terminal>) -> Self {
         let mut command = Command::new(godwit());
         command.args(arguments).arg("--api").arg(&api);
-        Self { program: Program::start(name, &mut command), api }
+        let program = match terminal {
+            Some(terminal) => Program::start_at(terminal, name, &mut command),
+            None => Program::start(name, &mut command),
+        };
+        Self { program, api }
     }
 
     /// Waits until the guest has printed `count` heartbeats here.

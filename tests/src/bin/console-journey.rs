@@ -6,20 +6,18 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, ErrorKind, Read, Write},
-    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
 use godwit_tests::{
+    port::Client,
     site::{Listen, Site, text},
     stream::Stream,
+    terminal::Terminal,
 };
 
-/// How long the guest's kernel may take to boot, and an answer to come; the nested host is software.
+/// How long the guest's kernel may take to boot; the nested host is software.
 const BOOT: Duration = Duration::from_secs(90);
-/// How long until words are said again.
-const AGAIN: Duration = Duration::from_secs(5);
 const CMDLINE: &str =
     "console=ttyS0 quiet panic=-1 godwit.mem=4M godwit.rate=50 godwit.heartbeat=2 godwit.ports=1";
 
@@ -49,7 +47,7 @@ fn main() {
     let options = ["--lanes", "1", "--preset", "precopy", "--downtime", "10s"];
     let report = source.migrate(&target.address(), &options).completed();
     println!("moved in {:.1} s, down for {:.3} s", report.total_s, report.downtime_s.total);
-    assert!(matches!(stays.0.get_mut().read(&mut [0; 1]), Ok(0) | Err(_)), "the client is still connected");
+    assert!(stays.is_over(), "the client is still connected");
     assert_eq!(source.end().status, 0);
     Client::at(&socket("there.agent")).ask("agent", "three");
     // One client after another.
@@ -58,35 +56,45 @@ fn main() {
     assert_eq!(target.ask(&["shutdown"]).status, 0);
     assert_eq!(target.end().status, 0);
     println!("both answer where the guest has moved to");
+    terminals(&site, &machine);
 }
 
-/// Somebody at the host's end of a port.
-struct Client(BufReader<UnixStream>);
+/// A guest whose console is a terminal: what is typed is answered, here and at another terminal where the guest has moved to;
+/// whoever's process ends has the terminal back as it was.
+fn terminals(site: &Site, machine: &[&str]) {
+    let serial = site.file("serial.log");
+    let devices =
+        ["--serial", &format!("file={}", text(&serial)), "--console", "tty", "--console", "name=agent,null"];
+    let here = Terminal::open();
+    let before = here.settings();
+    let mut source = site.run_on(&here, &[machine, &devices].concat());
+    let _shown = ShownOnFailure(here.screen.clone(), source.program.err.clone());
+    answers(&here, "six");
+    assert!(here.is_raw(), "{:?}", here.settings());
+    let there = Terminal::open();
+    let mut target = site.receive_on(&there, &devices);
+    let _shown = ShownOnFailure(there.screen.clone(), target.program.err.clone());
+    let options = ["--lanes", "1", "--preset", "precopy", "--downtime", "10s"];
+    let report = source.migrate(&target.address(), &options).completed();
+    println!("moved from terminal to terminal in {:.1} s", report.total_s);
+    assert_eq!(source.end().status, 0);
+    assert_eq!(here.settings(), before, "the terminal that the guest has left");
+    answers(&there, "seven");
+    assert!(there.is_raw(), "{:?}", there.settings());
+    // Ctrl-A x.
+    there.press("\x01x");
+    assert_eq!(target.end().status, 0);
+    assert_eq!(there.settings(), before, "the terminal of the guest that was ended");
+    println!("terminals were typed at, and are as they were");
+}
 
-impl Client {
-    fn at(path: &str) -> Self {
-        let stream = UnixStream::connect(path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        stream.set_read_timeout(Some(AGAIN)).expect("a time-out");
-        Self(BufReader::new(stream))
-    }
-
-    /// Says `words`, and waits for the answer. A terminal says what is typed, too. Says them again where nothing comes: what a guest
-    /// has not read when it closes its end, since the client before this one went, is lost to it.
-    fn ask(&mut self, port: &str, words: &str) {
-        let answer = format!("{port}: {words}");
-        let (began, mut line) = (Instant::now(), String::new());
-        loop {
-            writeln!(self.0.get_mut(), "{words}").expect("it takes a line");
-            loop {
-                match self.0.read_line(&mut line) {
-                    Ok(0) => panic!("no '{answer}'"),
-                    Ok(_) if line.trim_end() == answer => return,
-                    Ok(_) => line.clear(),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock && began.elapsed() < BOOT => break,
-                    Err(error) => panic!("no '{answer}': {error}"),
-                }
-            }
-        }
+/// Types until the guest answers: it may still boot, or close its end for a moment.
+fn answers(terminal: &Terminal, words: &str) {
+    let (began, answer) = (Instant::now(), format!("hvc0: {words}"));
+    while !terminal.screen.text().contains(&answer) {
+        assert!(began.elapsed() < BOOT, "no '{answer}' in: {}", terminal.screen.text());
+        terminal.press(&format!("{words}\r"));
+        std::thread::sleep(Duration::from_secs(2));
     }
 }
 

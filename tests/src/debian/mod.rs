@@ -3,7 +3,6 @@
 //! host, which has the guest's disk as `/dev/vda` and another copy of it, for the clients' programs, as `/dev/vdb`.
 
 mod hosts;
-mod shell;
 
 pub use self::hosts::{Clients, GUEST};
 
@@ -14,11 +13,9 @@ use std::{
 
 use godwit_migration::report::Report;
 
-use self::{
-    hosts::{Host, Lan},
-    shell::Shell,
-};
+use self::hosts::{Host, Lan};
 use crate::{
+    shell::Shell,
     site::{Site, text},
     stream::Stream,
     vmm::{Migration, Vmm},
@@ -69,7 +66,7 @@ impl Debian {
         let mut vmm = lan.hosts[0].inside(|| site.run(&arguments));
         let trail = vec![vmm.program.out.clone()];
         let shown = ShownOnFailure(trail.clone(), vmm.program.err.clone());
-        let shell = Shell::login(&mut vmm, PATIENCE);
+        let shell = Shell::of_debian(&mut vmm, PATIENCE);
         println!("a root shell {:.1} s after the guest's start", begun.elapsed().as_secs_f64());
         drop(shown);
         Self { site, lan, at: 0, vmm, shell, trail, moves: Vec::new() }
