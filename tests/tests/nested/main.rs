@@ -7,6 +7,7 @@ mod balloon;
 mod console;
 mod debian;
 mod disk;
+mod drivers;
 mod host;
 mod net;
 mod panic;

@@ -1,0 +1,15 @@
+//! Drivers that come and go under a guest at work, before a move, after it and while it moves.
+
+use std::time::Duration;
+
+use crate::host::Journey;
+
+/// How long it may take, on a machine that is busy with another host: seven moves of a guest that works on every device.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+#[test]
+fn drivers_come_and_go_in_the_middle_of_their_work_and_of_a_move() {
+    let program = env!("CARGO_BIN_EXE_drivers-journey");
+    let output = Journey { modules: &["bridge"], limit: LIMIT, ..Journey::of(program) }.done();
+    assert!(output.contains("all drivers went and came back"), "{output}");
+}
