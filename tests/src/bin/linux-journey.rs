@@ -79,6 +79,7 @@ fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
     let ready = format!("linux: READY cpus={cpus} ");
     source.program.out.wait_for(&ready, BOOT);
     source.program.out.wait_for("linux: hwrng=virtio_rng.0 bytes=16", BOOT);
+    let generation = generation(&source);
     source.wait_beats(BEATS);
     let cpu_count = cpus.parse().expect("CPUS are numbers");
     patiently(&source, |lines| {
@@ -96,6 +97,8 @@ fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
     target.wait_beats(BEATS);
     target.program.write("hello\n");
     target.program.out.wait_for("linux: input hello", POWER_OFF);
+    target.program.write("generation\n");
+    assert_eq!(self::generation(&target), generation, "a guest that moves is the same guest");
     let down = report.downtime_s.total;
     assert!(down >= how.standstill.as_secs_f64(), "the wire was to make it stand still: {report:#?}");
     let unharmed = judged(&source, &target, before, cpu_count);
@@ -114,6 +117,15 @@ fn moved(site: &Site, machine: &[&str], cpus: &str, how: &How) {
         report.rounds.len()
     );
     println!("  clock {:.3} s late before and {:.3} s after", unharmed.late_s.0, unharmed.late_s.1);
+    println!("  generation={generation}");
+}
+
+/// What the guest tells here of its generation: the device that its kernel's driver has, and how often it was told of a new one.
+fn generation(vmm: &Vmm) -> String {
+    vmm.program.out.wait("its generation", BOOT, |heard| {
+        let (line, _) = heard.split_once("linux: generation=")?.1.split_once('\n')?;
+        Some(line.trim_end().to_owned())
+    })
 }
 
 fn judged(source: &Vmm, target: &Vmm, before: usize, cpus: u64) -> Unharmed {
