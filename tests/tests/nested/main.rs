@@ -11,6 +11,7 @@ mod drivers;
 mod host;
 mod net;
 mod panic;
+mod queues;
 mod serve;
 mod stock;
 mod study;

@@ -16,6 +16,10 @@ pub const DEFAULT_MTU: u16 = 1500;
 /// The least MTU that an IPv4 host may have.
 const LEAST_MTU: u16 = 68;
 const DEFAULT_QUEUE_SIZE: u16 = 256;
+/// The least with which Linux always goes on. It gives new buffers when half of the old ones are used, of 1.5 KiB where frames were
+/// small: a frame of 64 KiB must find room in the other half, or waits, and all behind it. With 16 entries it does not even send
+/// more than one frame: it wants room for one in 19 pieces.
+const LEAST_QUEUE_SIZE: u16 = 128;
 const MOST_QUEUE_SIZE: u16 = 1024;
 /// Size of the control queue.
 const CONTROL_SIZE: u16 = 64;
@@ -26,6 +30,9 @@ const MOST_QUEUES: u16 = 16;
 
 /// What `num_queues` may be.
 const MAY_BE_QUEUES: &str = "an even number from 2 to 16, two for each pair";
+
+/// What `queue_size` may be.
+const MAY_BE_SIZE: &str = "a power of two from 128 to 1024";
 
 const OWN_KEYS: [&str; 9] =
     ["tap", "fd", "mac", "mtu", "num_queues", "queue_size", "offload_tso", "offload_ufo", "offload_csum"];
@@ -61,7 +68,7 @@ pub struct NetConfig {
     /// Number of queues, both directions counted: an even number up to 16.
     #[serde(default = "queues")]
     pub num_queues: u16,
-    /// Entries of each queue, a power of two up to 1024.
+    /// Entries of each queue, a power of two from 128 to 1024.
     #[serde(default = "queue_size")]
     pub queue_size: u16,
     /// TCP segments are cut by whoever is last.
@@ -136,25 +143,24 @@ impl NetConfig {
             (None, Some(fds)) => Some(fds).filter(|fds| fds.len() != pairs),
             _ => return Err(NetError::Tap),
         };
-        let wrong = if !(QUEUES..=MOST_QUEUES).contains(&self.num_queues)
-            || !self.num_queues.is_multiple_of(2)
-        {
-            let count = self.num_queues;
-            format!("'num_queues' of a network card is {count}; it must be {MAY_BE_QUEUES}")
-        } else if let Some(fds) = wrong_fds {
-            format!(
-                "'fds' of a network card are {fds:?}; it must be {pairs}, one for each pair of its queues"
-            )
-        } else if !self.queue_size.is_power_of_two() || self.queue_size > MOST_QUEUE_SIZE {
-            let size = self.queue_size;
-            format!(
-                "'queue_size' of a network card is {size}; it must be a power of two up to {MOST_QUEUE_SIZE}"
-            )
-        } else if let Some(mtu) = self.mtu.filter(|mtu| *mtu < LEAST_MTU) {
-            format!("'mtu' of a network card is {mtu}; it must be {LEAST_MTU} to {}", u16::MAX)
-        } else {
-            return Ok(());
-        };
+        let wrong =
+            if !(QUEUES..=MOST_QUEUES).contains(&self.num_queues) || !self.num_queues.is_multiple_of(2) {
+                let count = self.num_queues;
+                format!("'num_queues' of a network card is {count}; it must be {MAY_BE_QUEUES}")
+            } else if let Some(fds) = wrong_fds {
+                format!(
+                    "'fds' of a network card are {fds:?}; it must be {pairs}, one for each pair of its queues"
+                )
+            } else if !self.queue_size.is_power_of_two()
+                || !(LEAST_QUEUE_SIZE..=MOST_QUEUE_SIZE).contains(&self.queue_size)
+            {
+                let size = self.queue_size;
+                format!("'queue_size' of a network card is {size}; it must be {MAY_BE_SIZE}")
+            } else if let Some(mtu) = self.mtu.filter(|mtu| *mtu < LEAST_MTU) {
+                format!("'mtu' of a network card is {mtu}; it must be {LEAST_MTU} to {}", u16::MAX)
+            } else {
+                return Ok(());
+            };
         Err(OptionError::new(wrong).into())
     }
 
@@ -208,7 +214,7 @@ impl FromStr for NetConfig {
         let mac = options.text("mac").map(Mac::from_str).transpose().map_err(OptionError::new)?;
         let mtu = options.read("mtu", "a number of bytes, 68 to 65535", |value| value.parse().ok())?;
         let num_queues = options.read("num_queues", MAY_BE_QUEUES, |value| value.parse().ok())?;
-        let size = options.read("queue_size", "a power of two up to 1024", |value| value.parse().ok())?;
+        let size = options.read("queue_size", MAY_BE_SIZE, |value| value.parse().ok())?;
         let config = Self {
             tap,
             fds,

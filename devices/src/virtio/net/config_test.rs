@@ -48,8 +48,10 @@ fn what_cannot_be_is_named() {
         ("tap=tap0,num_queues=18", "is 18; it must be an even number"),
         ("fd=7,num_queues=4", "'fds' of a network card are [7]; it must be 2, one for each pair"),
         ("fd=7:8", "'fds' of a network card are [7, 8]; it must be 1, one for each pair"),
-        ("tap=tap0,queue_size=300", "is 300; it must be a power of two up to 1024"),
+        ("tap=tap0,queue_size=300", "is 300; it must be a power of two from 128 to 1024"),
         ("tap=tap0,queue_size=0", "is 0; it must be"),
+        ("tap=tap0,queue_size=64", "is 64; it must be a power of two from 128"),
+        ("tap=tap0,queue_size=2048", "is 2048; it must be"),
         ("tap=tap0,offload_csum=maybe", "'offload_csum' of a network card is 'maybe'; it must be on or off"),
         (
             "fd=x",
