@@ -86,9 +86,14 @@ fn try_start(
 }
 
 pub(super) fn incoming(like: &Machine) -> Bench {
+    incoming_devices(like, DeviceSet::default())
+}
+
+/// A machine for the guest of `like`, with these devices on its side.
+pub(super) fn incoming_devices(like: &Machine, devices: DeviceSet) -> Bench {
     let (directory, console, serial) = console();
     let (report, exits) = mpsc::channel();
-    let config = IncomingConfig { serial, dirty: DirtyKind::Log, devices: DeviceSet::default() };
+    let config = IncomingConfig { serial, dirty: DirtyKind::Log, devices };
     let machine = Machine::for_incoming(&like.shape().unwrap(), &config, ExitSender::from(report)).unwrap();
     Bench { machine, exits, console, _directory: directory }
 }

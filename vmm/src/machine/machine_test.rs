@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use godwit_devices::{
-    GuestPanic,
+    GuestPanic, Kind,
     virtio::{BalloonConfig, DiskConfig, VsockConfig},
 };
 use godwit_migration::shape::Region;
@@ -17,7 +17,10 @@ use super::{
     bench::{self, boot, incoming, moved},
     wiring,
 };
-use crate::{DeviceSet, error::MachineError, exit::Exit, vcpu::state::VcpuState, vm_state::ClockState};
+use crate::{
+    DeviceSet, error::MachineError, exit::Exit, golden_test::payload, vcpu::state::VcpuState,
+    vm_state::ClockState,
+};
 
 #[test]
 fn a_guest_ends_as_it_says() {
@@ -310,6 +313,28 @@ fn what_is_said_of_queues_before_a_machine_is_made_is_what_it_has() {
     assert_eq!(has, said.collect::<Vec<_>>());
     let queues = |name: &str| has.iter().find(|(instance, _)| instance == name).unwrap().1.len();
     assert_eq!(["com1", "rng0", "disk0", "balloon0", "console0"].map(queues), [0, 1, 3, 5, 6]);
+}
+
+#[test]
+fn a_machine_with_every_device_is_saved_again_unchanged_and_no_part_of_it_is_without_a_golden_payload() {
+    let folder = TempDir::new().unwrap();
+    let devices = DeviceSet { pvpanic: true, ..several_queues(&folder) };
+    let (source, _token) = bench::boot_devices("memory=1M", devices.clone()).unwrap();
+    let saved = source.machine.save().unwrap();
+    let socket = folder.as_path().join("there.vsock");
+    let there = DeviceSet { vsock: Some(VsockConfig { cid: 3, socket }), ..devices };
+    let mut target = bench::incoming_devices(&source.machine, there);
+    target.machine.restore(&saved).unwrap();
+    assert_eq!(timeless(&target.machine.save().unwrap()), timeless(&saved));
+    // The devices' own are held to it by their registry.
+    let of_vm = saved.iter().filter(|section| Kind::named(&section.kind).is_none());
+    let kept: Vec<_> =
+        of_vm.map(|section| (&section.kind, payload(&section.kind, section.version))).collect();
+    assert_eq!(
+        kept.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(),
+        ["clock", "irqchip", "pit", "vcpu"]
+    );
+    assert!(kept.iter().all(|(_, payload)| !payload.is_empty()));
 }
 
 #[test]
