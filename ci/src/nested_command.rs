@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Load a module of the nested host's kernel, beside kvm-amd and tun
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
+    /// Have its clocks count instructions, 2 ns each, instead of time
+    #[arg(long)]
+    count_instructions: bool,
     /// Seconds after which to give up, counted from when the nested host is up; 300 without -t
     #[arg(long, value_name = "S")]
     timeout: Option<u64>,
@@ -72,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         guests: arguments.guests.clone(),
         disks: arguments.disks.clone(),
         modules: arguments.modules.clone(),
+        counts_instructions: arguments.count_instructions,
         timeout: Duration::from_secs(arguments.timeout.unwrap_or(default)),
         terminal: arguments.terminal,
         stop,

@@ -37,6 +37,15 @@ fn every_kernel_has_kvm_and_a_loopback_network() {
 }
 
 #[test]
+fn clocks_that_count_instructions_skip_what_nobody_waits_for() {
+    let script = "sleep 600; cut -d . -f 1 /proc/uptime";
+    let (outcome, output) = capture(&Request { counts_instructions: true, ..shell(script) }).unwrap();
+    assert_eq!(outcome.code, 0, "{output}");
+    // Within the limit, which counts time.
+    assert!(output.trim().parse::<u32>().unwrap() >= 600, "{output}");
+}
+
+#[test]
 fn a_program_comes_along_with_its_libraries_and_folders_with_their_files() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("inner")).unwrap();

@@ -8,7 +8,7 @@
 #   vmlinux          its payload: an ELF with a PVH note
 #   release          the kernel's release, e.g. 6.1.0-56-cloud-amd64
 #   lib/modules/     its modules, with modules.dep
-#   initramfs.cpio   busybox, the virtio modules, memwork, vsockwork, jobwork, blockwork and /init (not with --kernel-only)
+#   initramfs.cpio   busybox, the virtio modules, memwork, vsockwork, jobwork, blockwork, iowork and /init (not with --kernel-only)
 # <series> is a link to the folder of the release. What is there already is used as it is and needs no network;
 # --update asks Debian for a newer release. The same inputs give the same bytes.
 set -euo pipefail
@@ -115,7 +115,7 @@ fetch() {
     ln -sfn "$release" "$cache/$1"
 }
 
-# build_programs: the static programs that work and check, memwork, vsockwork, jobwork and blockwork; their folder on stdout.
+# build_programs: the static programs that work, check and measure, memwork, vsockwork, jobwork, blockwork and iowork; their folder on stdout.
 build_programs() {
     local target="$cache/memwork"
     RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$here=linux" \
@@ -147,7 +147,7 @@ copy_modules() {
 initramfs() {
     local root programs stamp out="$cache/$1/initramfs.cpio"
     programs=$(build_programs)
-    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$here/portwork" "$programs"/{memwork,vsockwork,jobwork,blockwork} "$(command -v busybox)" | sha256sum)
+    stamp=$(cat "$here/build.sh" "$here/init" "$here/power-button" "$here/diskwork" "$here/portwork" "$programs"/{memwork,vsockwork,jobwork,blockwork,iowork} "$(command -v busybox)" | sha256sum)
     [ -e "$out" ] && [ "$(cat "$out.stamp" 2>/dev/null)" = "$stamp" ] && return
     root=$(mktemp -d "$cache/.initramfs.XXXXXX")
     chmod 755 "$root"
@@ -156,7 +156,7 @@ initramfs() {
     busybox --list | grep -v '^busybox$' | while read -r applet; do ln -s busybox "$root/bin/$applet"; done
     install -m 755 "$here/init" "$root/init"
     install -m 755 "$here/power-button" "$root/etc/acpi/PWRF/00000080"
-    install -m 755 "$programs"/{memwork,vsockwork,jobwork,blockwork} "$root/bin/"
+    install -m 755 "$programs"/{memwork,vsockwork,jobwork,blockwork,iowork} "$root/bin/"
     install -m 755 "$here/diskwork" "$here/portwork" "$root/bin/"
     copy_modules "$1" "$root"
     find "$root" -exec touch -h -d @0 {} +

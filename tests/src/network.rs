@@ -53,3 +53,27 @@ pub fn bridge(name: &str, address: &str, taps: &[&str]) {
         run(&format!("ip link set {tap} up"));
     }
 }
+
+/// A tap of this host by itself; gone when this is dropped.
+pub struct Tap(String);
+
+impl Tap {
+    /// The tap `name` with `address` (and its prefix).
+    ///
+    /// # Panics
+    /// Where the host cannot.
+    #[must_use]
+    pub fn make(name: &str, address: &str) -> Self {
+        run(&format!("tunctl -t {name}"));
+        let tap = Self(name.to_owned());
+        run(&format!("ip addr add {address} dev {name}"));
+        run(&format!("ip link set {name} up"));
+        tap
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        run(&format!("tunctl -d {}", self.0));
+    }
+}

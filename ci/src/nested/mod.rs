@@ -57,6 +57,9 @@ pub struct Request {
     pub modules: Vec<String>,
     /// The command and its arguments, found in [`WORK_DIR`] or among busybox's applets.
     pub command: Vec<String>,
+    /// Whether its clocks count instructions instead of time: what is measured there is then the same however busy this machine
+    /// is, and what a CPU does in one instruction costs nothing more.
+    pub counts_instructions: bool,
     /// When to give up, counted from when the nested host is up.
     pub timeout: Duration,
     /// Whether the command gets this process's standard input as a terminal.
@@ -78,6 +81,7 @@ impl Request {
             disks: Vec::new(),
             modules: Vec::new(),
             command: command.into_iter().map(Into::into).collect(),
+            counts_instructions: false,
             timeout: Duration::from_secs(300),
             terminal: false,
             stop: Arc::default(),

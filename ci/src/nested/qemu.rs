@@ -32,8 +32,12 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// QEMU with its parent, however that ends, and becomes QEMU. There is no XSAVE, because QEMU's SVM does not intercept
 /// XSETBV: KVM inside would not learn of a guest's XCR0, and would corrupt its vector registers.
 const MACHINE: &str = "--pdeathsig KILL qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -M q35 \
-    -accel tcg,tb-size=1024,thread=multi -cpu max,+svm,+npt,-xsave \
-    -chardev stdio,id=command,signal=off -serial chardev:command";
+    -cpu max,+svm,+npt,-xsave -chardev stdio,id=command,signal=off -serial chardev:command";
+/// How its CPUs are emulated: each by a thread of its own; or by one thread whose instructions are counted and take 2 ns each
+/// by the machine's clocks, which skip the time in which all CPUs are idle.
+const BY_TIME: &[&str] = &["-accel", "tcg,tb-size=1024,thread=multi"];
+const BY_INSTRUCTIONS: &[&str] =
+    &["-accel", "tcg,tb-size=1024,thread=single", "-icount", "shift=1,sleep=off"];
 /// The kernel's command line. Its check of the timer measures time, and fails where this machine is busy; its tests of
 /// its own ciphers can hang in software emulation.
 const APPEND: &str = "console=ttyS1 panic=-1 quiet mitigations=off no_timer_check cryptomgr.notests";
@@ -87,6 +91,7 @@ pub(super) fn run(
 fn command(request: &Request, kernel: &Kernel, initrd: &Path, socket: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(MACHINE.split_whitespace());
+    command.args(if request.counts_instructions { BY_INSTRUCTIONS } else { BY_TIME });
     command.args(["-m", &request.memory_mib.to_string()]).args(["-smp", &request.cpus.to_string()]);
     command.arg("-chardev").arg(format!("socket,id=control,path={}", socket.display()));
     command.args(["-serial", "chardev:control"]);

@@ -1,6 +1,7 @@
 //! The disk (virtio 1.2 §5.2): a raw image or a block device.
 //!
-//! The event loop reads requests from the queues and puts answers there; `engine` serves them on threads of its own.
+//! The event loop reads requests from the queues and puts answers there; `engine` serves them on threads of its own. What the
+//! host has in its page cache is read at once: to hand it to a thread and back would cost more than the read.
 //! What is in flight ends before a pause does, and is answered, so nothing is lost or done twice when the guest moves;
 //! before the state is saved everything written is durable, for whoever reads the image next. `config` is what is asked
 //! for, `request` reads a descriptor chain, `work` does what it asks for, `image` and `lock` have the file.
@@ -24,6 +25,8 @@ mod sys;
 #[cfg(test)]
 mod test_disk;
 mod work;
+#[cfg(test)]
+mod work_test;
 
 use std::{io, sync::Arc};
 
@@ -44,7 +47,7 @@ use self::{
     engine::{Engine, Threads},
     image::{Image, SECTOR_BYTES},
     request::Request,
-    work::{MAX_SEGMENTS, Manner},
+    work::{AT_ONCE_BYTES, MAX_SEGMENTS, Manner},
 };
 use super::{
     ServeError, Served, Source, VirtioDevice,
@@ -78,6 +81,8 @@ pub struct Block {
     limiter: Option<RateLimiter>,
     /// Requests in flight, of each queue.
     in_flight: Vec<u16>,
+    /// Bytes that may still be read at once, before the event loop looks after others.
+    at_once_left: u64,
     manner: Manner,
     /// The serial number was asked for here; otherwise a guest that comes from elsewhere brings its own.
     serial_is_given: bool,
@@ -102,6 +107,7 @@ impl Block {
             queue_sizes: config.queue_sizes(),
             limiter: config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose()?,
             in_flight: vec![0; queues],
+            at_once_left: 0,
             manner,
             serial_is_given: config.serial.is_some(),
             generation: 0,
@@ -164,6 +170,13 @@ impl Block {
         let request = Request::read(chain, memory, MAX_SEGMENTS as usize)?;
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(request.moved())) {
             return Ok(Taken::Later);
+        }
+        let moved = request.moved();
+        if moved <= self.at_once_left
+            && let Some(done) = work::serve_at_once(&request, &self.image, memory)
+        {
+            self.at_once_left -= moved;
+            return Ok(Taken::Done(done.written));
         }
         *in_flight += 1;
         self.engine.submit(index, request, memory, self.manner)?;
@@ -230,6 +243,7 @@ impl VirtioDevice for Block {
 
     fn serve(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<Served, ServeError> {
         let (since, size) = (queue.next_used(), queue.size());
+        self.at_once_left = AT_ONCE_BYTES;
         self.answer(index, queue, memory)?;
         let served = serve_each(queue, memory, since, |chain| self.take_one(index, size, chain, memory))?;
         self.answer(index, queue, memory)?;

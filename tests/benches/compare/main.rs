@@ -5,7 +5,6 @@
 //! makes one). Prints one line per figure: median and range of the runs, and the ratio of medians. It judges nothing.
 
 mod cells;
-mod figures;
 mod godwit;
 mod guest;
 mod predictions;
@@ -17,10 +16,10 @@ mod warm_memory;
 use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use godwit_tests::figures::Figure;
 
 use self::{
     cells::{CELLS, Cell},
-    figures::Figure,
     guest::{Move, Workload},
     warm_memory::WarmMemory,
 };

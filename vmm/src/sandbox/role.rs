@@ -155,6 +155,8 @@ const UNIX_SOCKETS: Only = Only::Masked { index: 0, mask: 0xffff_ffff, values: &
 const DEVICES: &[Row] = &[
     (c::SYS_preadv, Any),
     (c::SYS_pwritev, Any),
+    // What is in the page cache, and nothing that takes a wait.
+    (c::SYS_preadv2, Only::Masked { index: 5, mask: 0xffff_ffff, values: &[c::RWF_NOWAIT as u64] }),
     // Through a buffer, where guest memory is not aligned as direct I/O needs it; and zeroes.
     (c::SYS_pread64, Any),
     (c::SYS_pwrite64, Any),

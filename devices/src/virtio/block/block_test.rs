@@ -12,6 +12,7 @@ use vm_memory::{GuestAddress, GuestMemoryBackend, bitmap::Bitmap};
 use super::{
     DiskConfig,
     test_disk::{Buffer, DATA, Disk, SIZE, WRITE},
+    work::AT_ONCE_BYTES,
 };
 use crate::{
     Lifecycle, MmioDevice,
@@ -69,17 +70,34 @@ fn header_and_status_may_lie_in_any_descriptor() {
 
 #[test]
 fn every_page_that_is_read_into_is_marked_dirty() {
+    // At once from the page cache, and by a thread.
+    for len in [0x600, 2 * AT_ONCE_BYTES] {
+        let mut disk = Disk::ready(4 * AT_ONCE_BYTES / 512, FLUSH, |_| {});
+        let region = disk.memory.find_region(GuestAddress(0)).unwrap().get_mmap();
+        disk.ask(0, 0, VIRTIO_BLK_T_IN, 0, &[(DATA + 0xf00, len as u32, WRITE)]);
+        region.bitmap().reset();
+        disk.turn_until(|disk| disk.used(0) == 1);
+        let dirty: Vec<u64> =
+            (0..0x80_0000 >> 12_u64).filter(|page| region.bitmap().dirty_at((page << 12) as usize)).collect();
+        let wanted = DATA >> 12..=(DATA + 0xf00 + len - 1) >> 12;
+        assert!(wanted.clone().all(|page| dirty.contains(&page)), "{dirty:x?}");
+        // Besides them the status and the used ring.
+        assert_eq!(dirty.len(), wanted.count() + 2, "{dirty:x?}");
+    }
+}
+
+#[test]
+fn an_image_that_became_shorter_is_no_success() {
     let mut disk = disk();
-    let region = disk.memory.find_region(GuestAddress(0)).unwrap().get_mmap();
-    region.bitmap().reset();
-    disk.ask(0, 0, VIRTIO_BLK_T_IN, 0, &[(DATA + 0xf00, 0x600, WRITE)]);
-    region.bitmap().reset();
-    disk.turn_until(|disk| disk.used(0) == 1);
-    let dirty: Vec<u64> =
-        (0..0x80_0000 >> 12_u64).filter(|page| region.bitmap().dirty_at((page << 12) as usize)).collect();
-    assert!([DATA >> 12, (DATA >> 12) + 1].iter().all(|page| dirty.contains(page)), "{dirty:x?}");
-    // Besides them the status and the used ring.
-    assert_eq!(dirty.len(), 4, "{dirty:x?}");
+    disk.image.as_file().set_len(700).unwrap();
+    for (sector, data) in [(0, 1024), (1, 512), (8, 512)] {
+        assert_eq!(
+            disk.request(VIRTIO_BLK_T_IN, sector, &[(DATA, data, WRITE)]),
+            IOERR,
+            "{data} at {sector}"
+        );
+    }
+    assert_eq!(disk.request(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]), OK);
 }
 
 #[test]

@@ -62,8 +62,9 @@ fn one() -> u16 {
     1
 }
 
+/// With room for a request of 1 MiB in scattered pages, nearly: a driver splits what does not fit.
 fn default_queue_size() -> u16 {
-    128
+    256
 }
 
 impl DiskConfig {

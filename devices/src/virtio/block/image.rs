@@ -89,6 +89,8 @@ pub struct Image {
     /// Bytes of a block, to which direct I/O is aligned; none without it.
     direct: Option<usize>,
     bytes: AtomicU64,
+    /// The host may say of this image what it has in its page cache.
+    caches: AtomicBool,
     pub(super) locked: AtomicBool,
 }
 
@@ -129,6 +131,7 @@ impl Image {
             is_file: kind.is_file(),
             read_only: config.readonly,
             bytes: bytes.into(),
+            caches: true.into(),
             locked: false.into(),
         };
         if config.image_type.is_none() {
@@ -177,6 +180,31 @@ impl Image {
             }
             _ => sys::transfer(way, &self.file, offset, memory, ranges),
         }
+    }
+
+    /// Fills `ranges`, whole sectors, from `sector` on, where the host has all of it in its page cache. What is in the ranges
+    /// is undefined where it has not: they must be filled by [`transfer`](Self::transfer).
+    pub fn read_cached(&self, sector: u64, memory: &GuestMemory, ranges: &[Range]) -> bool {
+        // Past the cache a read waits for the device, whatever it is told.
+        if self.direct.is_some() || !self.caches.load(Ordering::Relaxed) {
+            return false;
+        }
+        match sys::read_cached(&self.file, sector * SECTOR_BYTES, memory, ranges) {
+            Ok(read) => read == length(ranges),
+            Err(error) => {
+                // A file system that cannot say what it has will not learn it.
+                if is_unsupported(&error) {
+                    self.caches.store(false, Ordering::Relaxed);
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether the host has not refused to say what it has in its page cache.
+    #[cfg(test)]
+    pub fn tells_what_is_cached(&self) -> bool {
+        self.caches.load(Ordering::Relaxed)
     }
 
     /// As [`transfer`](Self::transfer), through memory of ours that is aligned.

@@ -42,20 +42,52 @@ pub fn transfer(
     memory: &GuestMemory,
     ranges: &[Range],
 ) -> io::Result<()> {
+    with_buffers(way, memory, ranges, |buffers| {
+        // SAFETY: `with_buffers` promises it.
+        unsafe { move_all(way, file, offset, buffers) }
+    })
+}
+
+/// Fills `ranges` from `file` at `offset` on, as far as the host has it in its page cache; the bytes that it had. Pages of
+/// guest memory that may have been written are marked.
+///
+/// # Errors
+/// `WouldBlock` where it has none of it; what else preadv2(2) said: `EOPNOTSUPP` where it never says; `InvalidInput` for ranges
+/// outside of memory.
+pub fn read_cached(file: &File, offset: u64, memory: &GuestMemory, ranges: &[Range]) -> io::Result<u64> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    with_buffers(Way::Read, memory, ranges, |buffers| {
+        // At most MAX_BUFFERS; less than everything is read where there are more.
+        let count = buffers.len().min(MAX_BUFFERS) as libc::c_int;
+        // SAFETY: `count` buffers, which are memory as `with_buffers` promises.
+        let read =
+            unsafe { libc::preadv2(file.as_raw_fd(), buffers.as_ptr(), count, offset, libc::RWF_NOWAIT) };
+        u64::try_from(read).map_err(|_| io::Error::last_os_error())
+    })
+}
+
+/// Has `work` move bytes by `way` between `ranges` of guest memory, as buffers, and something else. The buffers are writable
+/// memory until it returns, and nobody holds a reference to what is in them. Pages that may have been written are marked.
+fn with_buffers<T>(
+    way: Way,
+    memory: &GuestMemory,
+    ranges: &[Range],
+    work: impl FnOnce(&mut [libc::iovec]) -> io::Result<T>,
+) -> io::Result<T> {
     let mut slices = Vec::with_capacity(ranges.len());
     for range in ranges {
         for slice in memory.get_slices(range.at, range.len) {
             slices.push(slice.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?);
         }
     }
+    // Memory of the guest's mapping, which `memory` and the guards keep. The kernel writes to it as the guest itself may at any
+    // time.
     let guards: Vec<_> = slices.iter().map(|slice| slice.ptr_guard_mut()).collect();
     let mut buffers: Vec<_> = guards
         .iter()
         .map(|guard| libc::iovec { iov_base: guard.as_ptr().cast(), iov_len: guard.len() })
         .collect();
-    // SAFETY: each buffer is memory of the guest's mapping, which `memory` and the guards keep. The kernel writes to it as
-    // the guest itself may at any time; nobody holds a reference to what is in it.
-    let moved = unsafe { move_all(way, file, offset, &mut buffers) };
+    let moved = work(&mut buffers);
     if way == Way::Read {
         // After the write: a mark that came before it could be harvested, and the page sent, too early.
         slices.iter().for_each(|slice| slice.bitmap().mark_dirty(0, slice.len()));
