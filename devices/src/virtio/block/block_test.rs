@@ -71,8 +71,8 @@ fn header_and_status_may_lie_in_any_descriptor() {
 #[test]
 fn every_page_that_is_read_into_is_marked_dirty() {
     // At once from the page cache, and by a thread.
-    for len in [0x600, 2 * AT_ONCE_BYTES] {
-        let mut disk = Disk::ready(4 * AT_ONCE_BYTES / 512, FLUSH, |_| {});
+    for len in [0x600, AT_ONCE_BYTES + 0x1000] {
+        let mut disk = Disk::ready(2 * AT_ONCE_BYTES / 512, FLUSH, |_| {});
         let region = disk.memory.find_region(GuestAddress(0)).unwrap().get_mmap();
         disk.ask(0, 0, VIRTIO_BLK_T_IN, 0, &[(DATA + 0xf00, len as u32, WRITE)]);
         region.bitmap().reset();

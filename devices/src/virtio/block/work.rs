@@ -14,8 +14,8 @@ use crate::GuestMemory;
 /// Most bytes that one request may move: Linux asks for 1.25 MiB unless it is told otherwise. A request ends before its
 /// guest can be saved, so there is an end to it.
 pub const MAX_REQUEST_BYTES: u64 = 64 << 20;
-/// Most bytes that the event loop reads at once before it looks after other devices: a fraction of a millisecond.
-pub const AT_ONCE_BYTES: u64 = 1 << 20;
+/// Most bytes that the event loop reads at once before it looks after other devices: half a millisecond or so.
+pub const AT_ONCE_BYTES: u64 = 4 << 20;
 /// Most segments of a discard or write-zeroes request.
 pub const MAX_SEGMENTS: u32 = 16;
 /// Most sectors of a segment to discard: 2 GiB.

@@ -1,7 +1,7 @@
 //! godwit and QEMU's microvm, by turns on this machine, with the same Linux guest, which measures its devices itself and
 //! says what it saw. Made for a nested host, of which it has the network and the disk `/dev/vda` to itself.
 //!
-//! `beside-qemu GUEST [boot] [devices] [turns=5] [seconds=1] [of=NAME,NAME]`: GUEST is the folder of `vmlinuz`, `vmlinux` and
+//! `beside-qemu GUEST [boot] [devices] [turns=5] [seconds=0.1] [of=NAME,NAME]`: GUEST is the folder of `vmlinuz`, `vmlinux` and
 //! `initramfs.cpio`, `GODWIT_BIN` names the program under test. One turn more goes before those that count. It judges
 //! nothing.
 
@@ -65,7 +65,7 @@ impl Asked {
             boot: false,
             devices: false,
             turns: 5,
-            seconds: 1.0,
+            seconds: 0.1,
             contestants: CONTESTANTS.iter().filter(|one| one.by_default).collect(),
         };
         for word in words {
@@ -110,7 +110,11 @@ impl Asked {
 fn boot(asked: &Asked, ground: &Ground, peer: &Peer, kernel: &str) {
     println!("\n== boot, {kernel}");
     let seen = asked.by_turns(ground, peer, &asked.guest(kernel, String::new()), Until::UserSpace);
-    show(asked, "exec to user space, ms", &seen, |seen| seen.boot.as_secs_f64() * 1e3);
+    show_boot(asked, &seen);
+}
+
+fn show_boot(asked: &Asked, seen: &[Vec<Seen>]) {
+    show(asked, "exec to user space, ms", seen, |seen| seen.boot.as_secs_f64() * 1e3);
 }
 
 fn devices(asked: &Asked, ground: &Ground, peer: &Peer) {
@@ -123,6 +127,7 @@ fn devices(asked: &Asked, ground: &Ground, peer: &Peer) {
         peer::PORT
     );
     let seen = asked.by_turns(ground, peer, &asked.guest("vmlinux", words), Until::Measured);
+    show_boot(asked, &seen);
     for (name, what, unit) in FIGURES {
         show(asked, what, &seen, |seen| seen.rate(name) / unit);
     }
