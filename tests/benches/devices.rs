@@ -1,8 +1,8 @@
 //! Devices and boot beside QEMU's, with a stock Linux guest: both programs by turns in one nested host.
 //!
-//! `cargo bench -p godwit-tests --bench devices [-- [time] WORD …]`, with the words of `tests/src/bin/beside-qemu`, which does
-//! the work there. That host's clocks count instructions (docs/nested.md), or time where `time` is said, which is for a
-//! machine with nothing else to do. Needs what `cargo ci nested` needs; makes a release build of godwit. It judges nothing.
+//! `cargo bench -p godwit-tests --bench devices [-- [count] WORD …]`, with the words of `tests/src/bin/beside-qemu`, which does
+//! the work there. With `count` that host's clocks count instructions (docs/nested.md). Needs what `cargo ci nested` needs; makes
+//! a release build of godwit. It judges nothing.
 
 use std::{
     fs::File,
@@ -26,15 +26,15 @@ const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 const FIRMWARE: &[&str] = &["qboot.rom", "bios-microvm.bin", "linuxboot_dma.bin"];
 const FIRMWARE_FOLDER: &str = "/usr/share/qemu";
 const DISK_BYTES: u64 = 256 << 20;
-/// The word for clocks that count time.
-const TIME: &str = "time";
+/// The word for clocks that count instructions.
+const COUNT: &str = "count";
 /// Longest comparison.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
 fn main() -> Result<()> {
     // `cargo bench` passes flags of its own harness.
     let asked = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
-    let (clock, words): (Vec<String>, Vec<String>) = asked.partition(|word| word == TIME);
+    let (clock, words): (Vec<String>, Vec<String>) = asked.partition(|word| word == COUNT);
     let guest = Guest::cached(SERIES)?;
     let disk = tempfile::NamedTempFile::new().context("a file for the nested host's disk")?;
     File::set_len(disk.as_file(), DISK_BYTES).context("a disk of the nested host")?;
@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     request.guests = vec![SERIES];
     request.disks = vec![disk.path().to_owned()];
     request.memory_mib = 4096;
-    request.counts_instructions = clock.is_empty();
+    request.counts_instructions = !clock.is_empty();
     request.timeout = LIMIT;
     let outcome = run(&request, &mut |output| {
         // A reader that has gone away is no reason to stop.

@@ -37,7 +37,7 @@ const fn qemu(name: &'static str, by_default: bool, iothread: bool, aio: &'stati
 pub const CONTESTANTS: &[Contestant] = &[
     Contestant { name: "godwit", by_default: true, qemu: None },
     qemu("qemu", true, false, "threads"),
-    qemu("qemu-uring", true, false, "io_uring"),
+    qemu("qemu-uring", false, false, "io_uring"),
     qemu("qemu-iothread", false, true, "threads"),
     qemu("qemu-iothread-uring", false, true, "io_uring"),
 ];

@@ -1,7 +1,7 @@
 //! godwit and QEMU's microvm, by turns on this machine, with the same Linux guest, which measures its devices itself and
 //! says what it saw. Made for a nested host, of which it has the network and the disk `/dev/vda` to itself.
 //!
-//! `beside-qemu GUEST [boot] [devices] [turns=5] [seconds=0.1] [of=NAME,NAME]`: GUEST is the folder of `vmlinuz`, `vmlinux` and
+//! `beside-qemu GUEST [boot] [devices] [turns=5] [seconds=1] [of=NAME,NAME]`: GUEST is the folder of `vmlinuz`, `vmlinux` and
 //! `initramfs.cpio`, `GODWIT_BIN` names the program under test. One turn more goes before those that count. It judges
 //! nothing.
 
@@ -65,7 +65,7 @@ impl Asked {
             boot: false,
             devices: false,
             turns: 5,
-            seconds: 0.1,
+            seconds: 1.0,
             contestants: CONTESTANTS.iter().filter(|one| one.by_default).collect(),
         };
         for word in words {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Longest turn; a few seconds are usual.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(240);
 const USER_SPACE: &str = "linux: in user space";
 const ALL: &str = "linux: measured all";
 const FIGURE: &str = "linux: measured ";
