@@ -130,7 +130,7 @@ fn a_configuration_with_every_default_spelt_out_is_taken() {
     let told = serde_json::to_value(parse(&body)).unwrap();
     assert_eq!(
         told,
-        serde_json::to_value(parse(&with("disks", json!([{"path": "/d"}]))))
+        serde_json::to_value(parse(&with("disks", json!([{"path": "/d", "queue_size": 128}]))))
             .map(|mut plain| {
                 plain["net"] = told["net"].clone();
                 plain
