@@ -73,6 +73,6 @@ fn a_target_with_other_disks_refuses_and_the_guest_goes_on() {
     let smaller = site.receive(Listen::Tcp, &["--disk", &format!("{one},queue_size=64")]);
     let said = source.begin_migration(&smaller.address(), &["--dry-run"]).end(PROMPT);
     assert_eq!(said.status, 5, "the question is answered as the migration would be");
-    has(&said.out, &["queue 0 of the guest's 'disk0' has up to 128 entries, here up to 64"]);
+    has(&said.out, &["queue 0 of the guest's 'disk0' has up to 256 entries, here up to 64"]);
     source.wait_more_beats(2);
 }
