@@ -21,8 +21,8 @@ use serde_json::Value;
 /// How long the guest's kernel may take to boot, and to give memory back; the nested host is software.
 const PATIENCE: Duration = Duration::from_secs(150);
 const MIB: u64 = 1 << 20;
-/// What the guest has, and what of it was used once and is free again.
-const MEMORY: u64 = 192;
+/// What the guest has, and what of it was used once and is free again: half of its memory can be files.
+const MEMORY: u64 = 224;
 const FREED: u64 = 64;
 const BALLOON: u64 = 32;
 /// What the guest may use and free by itself between two looks.
