@@ -269,8 +269,8 @@ impl Pace {
             self.coder += (CODER_RATE - self.coder) / 8.0;
         }
         self.recovery = self.recovery.saturating_sub(1);
-        if let Some(cap) = self.backlog.cap.filter(|_| window.packed) {
-            self.judge_coders(window.pages as f64 / window.time.as_secs_f64(), cap.share);
+        if self.backlog.cap.is_some() && window.packed {
+            self.judge_coders(window.pages as f64 / window.time.as_secs_f64());
         }
         let below = self.rate() < SLOW * self.coder;
         self.slow_windows =
@@ -279,9 +279,10 @@ impl Pace {
         self.step();
     }
 
-    /// So many bytes of pages went in a second of a window with coders. Where the cap would have let more through raw, the
-    /// host's CPUs have no time for them: other guests, or the far end on this same host.
-    fn judge_coders(&mut self, page_rate: f64, share: f64) {
+    /// So many bytes of pages went in a second of a window with coders. Where the cap, and the link as far as it is known, would have
+    /// let more through raw, the host's CPUs have no time for them: other guests, or the far end on this same host.
+    fn judge_coders(&mut self, page_rate: f64) {
+        let share = self.rate();
         let before = self.page_rate.unwrap_or(share);
         let mean = before + (page_rate - before) / 4.0;
         self.page_rate = Some(mean);

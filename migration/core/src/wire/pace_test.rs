@@ -160,6 +160,25 @@ fn a_host_without_time_for_coders_sends_pages_raw_whatever_the_cap() {
 }
 
 #[test]
+fn a_cap_above_what_a_slow_link_carries_does_no_harm() {
+    let mut pace = Pace::new(Packing::Auto);
+    let cap = Some(Allowance { share: 500e6, unused: 0, kept: 5_000_000 });
+    let mut packed = 0;
+    for n in 0..2000 {
+        let level = if n == 0 { None } else { pace.level() };
+        packed += u32::from(level.is_some());
+        let wire = if level.is_some() { BATCH * 2 / 5 } else { BATCH };
+        let encode = Duration::from_secs_f64(if level.is_some() { BATCH as f64 / 187e6 } else { 1e-4 });
+        // The socket's buffer is full, and its link takes 50 MB/s.
+        let write = Duration::from_secs_f64(wire as f64 / 50e6).saturating_sub(encode);
+        let backlog = Backlog { queued: 2_000_000, before: 2_000_000, cap, ..Backlog::default() };
+        let batch = Batch { bytes: BATCH, wire, packed: level.is_some() };
+        pace.spent(batch, encode, write, backlog);
+    }
+    assert!(packed > 1900, "{packed} of 2000");
+}
+
+#[test]
 fn what_does_not_compress_is_tried_rarely() {
     for link in [12.5e6, 125e6, 300e6] {
         let (rate, packed) = settled(&mut Path::new(link, 400e6, 1.0));
