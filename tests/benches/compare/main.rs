@@ -1,9 +1,8 @@
-//! The comparison with QEMU: the same load guest, the same machine, the same run, turn by turn.
-//!
-//! `cargo bench -p godwit-tests --bench compare [-- CASE …]` with the cases `boot`, `memory`, the cells of
-//! `cells.rs`, `presets` and `predictions`; all of them but the last two without arguments. Needs /dev/kvm, `qemu-system-x86_64`, and a release build of godwit (it
-//! makes one). Prints one line per figure: median and range of the runs, and the ratio of medians. It judges nothing.
+//! The comparison with QEMU: the same load guest, the same machine, the same run, turn by turn. `--help` tells the words
+//! that it takes. Needs /dev/kvm, `qemu-system-x86_64`, and a release build of godwit (it makes one). Prints one line per
+//! figure: median and range of the runs, and the ratio of medians. It judges nothing.
 
+mod asked;
 mod cells;
 mod godwit;
 mod guest;
@@ -19,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use godwit_tests::figures::Figure;
 
 use self::{
+    asked::Asked,
     cells::{CELLS, Cell},
     guest::{Move, Workload},
     warm_memory::WarmMemory,
@@ -28,29 +28,24 @@ use self::{
 const RUNS: usize = 5;
 
 fn main() -> Result<()> {
-    // `cargo bench` passes flags of its own harness; what is left names cases.
-    let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let wants = |case: &str| asked.is_empty() || asked.iter().any(|a| a == case);
-    let names: Vec<&str> =
-        CELLS.iter().map(|cell| cell.name).chain(["boot", "memory", "presets", "predictions"]).collect();
-    if let Some(name) = asked.iter().find(|name| !names.contains(&name.as_str())) {
-        anyhow::bail!("there is no case '{name}'; there are: {}", names.join(", "));
-    }
+    let Some(asked) = Asked::of(std::env::args().skip(1))? else {
+        print!("{}", asked::help());
+        return Ok(());
+    };
     let bench = Bench::new()?;
-    for cell in CELLS.iter().filter(|cell| wants(cell.name)) {
-        bench.cell(cell).with_context(|| cell.name.to_owned())?;
+    for cell in CELLS.iter().filter(|cell| asked.wants(cell.name)) {
+        bench.cell(cell, &asked).with_context(|| cell.name.to_owned())?;
     }
-    if wants("boot") {
+    if asked.wants("boot") {
         bench.boot()?;
     }
-    if wants("memory") {
+    if asked.wants("memory") {
         bench.memory()?;
     }
-    // Some minutes each: only where they are asked for.
-    if asked.iter().any(|name| name == "presets") {
+    if asked.wants("presets") {
         presets::run(&bench)?;
     }
-    if asked.iter().any(|name| name == "predictions") {
+    if asked.wants("predictions") {
         predictions::run(&bench)?;
     }
     Ok(())
@@ -82,15 +77,20 @@ impl Bench {
             .status()?;
         ensure!(built.success(), "cargo build --release failed");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), Into::into);
-        let dir = std::env::temp_dir().join(format!("godwit-compare-{}", std::process::id()));
+        Self::with(target.join("release/godwit"), "compare")
+    }
+
+    /// The same with another build of godwit.
+    fn with(godwit: std::path::PathBuf, name: &str) -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("godwit-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         let guest_elf = dir.join("load.elf");
         std::fs::write(&guest_elf, guest_images::LOAD_ELF)?;
-        Ok(Self { godwit: target.join("release/godwit"), guest_elf, dir })
+        Ok(Self { godwit, guest_elf, dir })
     }
 
     /// Every contestant of a cell in turn, as often as the cell says and once to warm up.
-    fn cell(&self, cell: &Cell) -> Result<()> {
+    fn cell(&self, cell: &Cell, asked: &Asked) -> Result<()> {
         let cap = cell.cap.map_or("no cap".into(), |cap| format!("{} MB/s", cap as f64 / 1e6));
         println!("\n== {}\n{}, budget {} ms, {cap}", cell.name, cell.work, cell.budget.as_millis());
         let ours = cell.godwit.iter().map(|&(name, extras)| {
@@ -101,10 +101,16 @@ impl Bench {
             let run: Contestant = Box::new(move |warm| qemu::migrate(self, cell, warm, extras));
             (name, run)
         });
-        let contestants: Vec<_> = ours.chain(theirs).collect();
+        let other = asked.beside.clone().map(|godwit| Self::with(godwit, "beside")).transpose()?;
+        let beside = other.iter().map(|other| {
+            let run: Contestant = Box::new(move |warm| godwit::migrate(other, cell, warm, &[]));
+            ("godwit, beside", run)
+        });
+        let contestants: Vec<_> =
+            ours.chain(beside).chain(theirs).filter(|(name, _)| asked.takes_part(name)).collect();
         let mut moves: Vec<Vec<Move>> = contestants.iter().map(|_| vec![]).collect();
         let mut lost: Vec<Option<String>> = contestants.iter().map(|_| None).collect();
-        for run in 0..=cell.runs {
+        for run in 0..=asked.runs.unwrap_or(cell.runs) {
             let turns = contestants.iter().zip(moves.iter_mut().zip(&mut lost));
             for ((_, contestant), (moves, lost)) in turns.filter(|(_, (_, lost))| lost.is_none()) {
                 match contestant(WarmMemory::take()?) {

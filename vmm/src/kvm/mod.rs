@@ -15,7 +15,7 @@ use kvm_bindings::{
     KVM_CAP_PIT_STATE2, KVM_CAP_PIT2, KVM_CAP_SET_IDENTITY_MAP_ADDR, KVM_CAP_SET_TSS_ADDR, KVM_CAP_SREGS2,
     KVM_CAP_USER_MEMORY, KVM_CAP_VCPU_EVENTS, KVM_CAP_XSAVE2,
 };
-use kvm_ioctls::Kvm;
+use kvm_ioctls::{Kvm, VmFd};
 use thiserror::Error;
 
 pub(crate) use plain::Plain;
@@ -89,6 +89,17 @@ impl KvmError {
     /// The same for a system call.
     pub(crate) fn io(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Call { what, source }
+    }
+}
+
+/// Makes a VM, however many signals come in the middle of it.
+pub(crate) fn create_vm(kvm: &Kvm) -> Result<VmFd, KvmError> {
+    loop {
+        match kvm.create_vm() {
+            // Nothing was made.
+            Err(errno) if errno.errno() == libc::EINTR => {}
+            made => return made.map_err(KvmError::call("KVM_CREATE_VM")),
+        }
     }
 }
 

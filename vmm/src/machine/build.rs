@@ -56,7 +56,7 @@ impl Built {
         devices: &DeviceSet,
     ) -> Result<Self, MachineError> {
         let kvm = kvm::open()?;
-        let vm = Arc::new(create_vm(&kvm)?);
+        let vm = Arc::new(kvm::create_vm(&kvm)?);
         let ring_bytes = match dirty {
             DirtyKind::Log => KvmDirtyLog::prepare(&vm).map(|()| None)?,
             DirtyKind::Ring => KvmDirtyRing::prepare(&vm).map(Some)?,
@@ -117,16 +117,6 @@ impl Built {
         let subscribers = std::mem::take(&mut self.wiring.subscribers);
         let events = EventLoop::start(subscribers, self.wiring.stop.clone(), exits.clone())?;
         Ok(Threads { vcpus, events })
-    }
-}
-
-fn create_vm(kvm: &Kvm) -> Result<VmFd, KvmError> {
-    loop {
-        match kvm.create_vm() {
-            // A signal in the middle of it; nothing was made.
-            Err(errno) if errno.errno() == libc::EINTR => {}
-            made => return made.map_err(KvmError::call("KVM_CREATE_VM")),
-        }
     }
 }
 

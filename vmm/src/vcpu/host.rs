@@ -59,7 +59,7 @@ pub(crate) fn probed() -> Result<&'static Host, KvmError> {
 }
 
 fn probe(kvm: &Kvm) -> Result<Host, KvmError> {
-    let vm = kvm.create_vm().map_err(KvmError::call("KVM_CREATE_VM"))?;
+    let vm = kvm::create_vm(kvm)?;
     // Local APICs in the kernel, without the other controllers: the least that has all the MSRs.
     sys::enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, PINS)
         .map_err(KvmError::io("KVM_ENABLE_CAP of KVM_CAP_SPLIT_IRQCHIP"))?;

@@ -12,6 +12,7 @@ use super::{
     Command,
     brake::{Brake, Slept},
     run::{Runner, Step},
+    sys,
 };
 use crate::{
     exit::{Exit, ExitSender},
@@ -28,6 +29,8 @@ enum Next {
 /// Body of the thread.
 pub(super) fn main(mut runner: Runner, commands: &Receiver<Command>, slept: &Slept) {
     let _report = ReportPanic { id: runner.id(), exits: runner.exits() };
+    // An older kernel gives turns as long as everybody's.
+    let _ = sys::take_short_turns();
     enter_or_panic(Role::Vcpu);
     let kickable = runner.kickable();
     let mut brake = Brake::default();
