@@ -130,7 +130,7 @@ pub fn run(request: &Request, output: &mut (dyn FnMut(&[u8]) + Send)) -> Result<
     Ok(Outcome { code: events.code, up_after: events.up - start, total: start.elapsed() })
 }
 
-/// Runs the request, and returns what the command printed as well.
+/// Runs the request, prints what the command prints as it comes, and returns it as well.
 ///
 /// # Errors
 /// As [`run`].
@@ -139,7 +139,7 @@ pub fn capture(request: &Request) -> Result<(Outcome, String)> {
     let outcome = run(request, &mut |chunk| {
         let room = CAPTURE_BYTES - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-    })
-    .with_context(|| format!("it printed:\n{}", String::from_utf8_lossy(&bytes)));
-    outcome.map(|outcome| (outcome, String::from_utf8_lossy(&bytes).into_owned()))
+        print!("{}", String::from_utf8_lossy(chunk));
+    })?;
+    Ok((outcome, String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -32,7 +32,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// QEMU with its parent, however that ends, and becomes QEMU. There is no XSAVE, because QEMU's SVM does not intercept
 /// XSETBV: KVM inside would not learn of a guest's XCR0, and would corrupt its vector registers.
 const MACHINE: &str = "--pdeathsig KILL qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -M q35 \
-    -cpu max,+svm,+npt,-xsave -chardev stdio,id=command,signal=off -serial chardev:command";
+    -cpu max,+svm,+npt,-xsave,-erms,-fsrm -chardev stdio,id=command,signal=off -serial chardev:command";
 /// How its CPUs are emulated: each by a thread of its own; or by one thread whose instructions are counted and take 2 ns each
 /// by the machine's clocks, which skip the time in which all CPUs are idle.
 const BY_TIME: &[&str] = &["-accel", "tcg,tb-size=1024,thread=multi"];
@@ -40,7 +40,8 @@ const BY_INSTRUCTIONS: &[&str] =
     &["-accel", "tcg,tb-size=1024,thread=single", "-icount", "shift=1,sleep=off"];
 /// The kernel's command line. Its check of the timer measures time, and fails where this machine is busy; its tests of
 /// its own ciphers can hang in software emulation.
-const APPEND: &str = "console=ttyS1 panic=-1 quiet mitigations=off no_timer_check cryptomgr.notests";
+const APPEND: &str =
+    "console=ttyS1 panic=-1 quiet mitigations=off no_timer_check cryptomgr.notests init_on_alloc=0";
 /// How often the end of QEMU is looked for.
 const POLL: Duration = Duration::from_millis(20);
 /// What QEMU may say on its standard error before it is cut.

@@ -99,17 +99,19 @@ fn discard(mut stream: impl Read) {
     while stream.read(&mut buffer).expect("bytes") > 0 {}
 }
 
-/// Puts what comes into a memory, as the target's lane does.
-fn deliver(mut stream: impl Read) -> Memory {
+/// Puts what comes into a memory, as the target's lane does. The memory is there before anything is measured.
+fn deliver<R: Read>() -> impl FnOnce(R) -> Memory {
     let sink = Memory::new(PAGES, |_, page| page.fill(1));
-    let mut lane = LaneIn::new(0, 1, PAGES);
-    loop {
-        while lane.next(&sink).expect("frames").is_some() {}
-        if lane.at_end() {
-            return sink;
+    move |mut stream| {
+        let mut lane = LaneIn::new(0, 1, PAGES);
+        loop {
+            while lane.next(&sink).expect("frames").is_some() {}
+            if lane.at_end() {
+                return sink;
+            }
+            let read = stream.read(lane.space()).expect("bytes");
+            lane.filled(read);
         }
-        let read = stream.read(lane.space()).expect("bytes");
-        lane.filled(read);
     }
 }
 
@@ -231,7 +233,7 @@ fn raw_path() {
             &mut || plain_from(&same),
             &mut || lane("none", &[&memory], None, discard).0,
             &mut || lane("zero", &[&memory], None, discard).0,
-            &mut || lane("zero", &[&memory], None, deliver).0,
+            &mut || lane("zero", &[&memory], None, deliver()).0,
         ],
     );
     println!("plain stream, writes of 1 MiB: {plain:.0} MB/s from the cache, {from_memory:.0} from memory");
@@ -262,8 +264,8 @@ fn tls() {
         [
             &mut plain,
             &mut || stream_of(secured(&tls, discard)),
-            &mut || lane("zero", &[&memory], None, deliver).0,
-            &mut || lane_over("zero", &[&memory], None, secured(&tls, deliver)).0,
+            &mut || lane("zero", &[&memory], None, deliver()).0,
+            &mut || lane_over("zero", &[&memory], None, secured(&tls, deliver())).0,
         ],
     );
     println!("stream, writes of 1 MiB: plain {plain:.0} MB/s, TLS {sealed:.0}: {:.2}", sealed / plain);
@@ -334,8 +336,8 @@ fn auto() {
     for (name, memory) in [("text", &texts), ("random", &noises)] {
         let [raw, auto] = in_turn(
             2 * RUNS,
-            [&mut || lane("zero", &[memory], None, deliver).0, &mut || {
-                lane("auto", &[memory], None, deliver).0
+            [&mut || lane("zero", &[memory], None, deliver()).0, &mut || {
+                lane("auto", &[memory], None, deliver()).0
             }],
         );
         println!("{name}, fast link: raw {raw:.0} MB/s, auto {auto:.0}: {:.3}", auto / raw);
@@ -344,9 +346,9 @@ fn auto() {
             let [raw, zstd, auto] = in_turn(
                 runs,
                 [
-                    &mut || lane("zero", &round, Some(limit), deliver).0,
-                    &mut || lane("zero,zstd", &round, Some(limit), deliver).0,
-                    &mut || lane("auto", &round, Some(limit), deliver).0,
+                    &mut || lane("zero", &round, Some(limit), deliver()).0,
+                    &mut || lane("zero,zstd", &round, Some(limit), deliver()).0,
+                    &mut || lane("auto", &round, Some(limit), deliver()).0,
                 ],
             );
             println!(
@@ -361,7 +363,7 @@ fn auto() {
         page[..8].copy_from_slice(&u64::from(at).to_le_bytes());
     });
     for limit in [125e6, 12.5e6] {
-        let (_, _, arrived) = lane("auto", &[&texts, &written], Some(limit), deliver);
+        let (_, _, arrived) = lane("auto", &[&texts, &written], Some(limit), deliver());
         assert!(arrived.same(&written), "what arrived is what was sent");
     }
 }

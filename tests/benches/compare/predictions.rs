@@ -68,7 +68,7 @@ fn one(bench: &Bench, guest: &Guest, bandwidth: &str) -> Result<(Outcome, Outcom
         ensure!(output.status.success(), "godwit {}: {}", words[0], String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_slice(&output.stdout)?)
     };
-    let said = ask(&["predict"])?;
+    let said = ask(&["predict", "--one-host"])?;
     let warm = WarmMemory::take()?;
     from.beats(1)?;
     drop(warm);

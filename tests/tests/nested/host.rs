@@ -37,11 +37,11 @@ impl Journey {
     pub fn done(&self) -> String {
         let (mut outcome, mut output) = self.attempt();
         if let Some(flags) = impossible_flags(&output).filter(|_| outcome.code != 0) {
-            println!("{output}\na guest died of EFLAGS {flags:#x}, which no CPU can have: once more");
+            println!("\na guest died of EFLAGS {flags:#x}, which no CPU can have: once more");
             (outcome, output) = self.attempt();
         }
-        println!("{output}\nhost up after {:?}, all done after {:?}", outcome.up_after, outcome.total);
-        assert_eq!(outcome.code, 0, "{output}");
+        println!("\nhost up after {:?}, all done after {:?}", outcome.up_after, outcome.total);
+        assert_eq!(outcome.code, 0, "{} did not end well", self.program);
         output
     }
 

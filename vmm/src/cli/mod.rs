@@ -37,6 +37,7 @@ mod resolve;
 mod run;
 mod security_args;
 mod serve;
+mod spare_cores;
 mod trace;
 mod units;
 #[cfg(test)]

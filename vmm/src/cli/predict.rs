@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     exit_status,
     lab::{WorldArgs, about, parse_rate, parse_scheme},
+    spare_cores::CpuTimes,
     trace::record,
     units::{parse_time, show_bytes, show_seconds},
 };
@@ -54,9 +55,14 @@ impl Predict {
     /// Watches, computes, and prints the forecasts.
     pub async fn execute(self) -> anyhow::Result<u8> {
         let request = DirtyTrace { interval: self.interval, duration: self.duration };
+        let before = CpuTimes::now();
         let Some(trace) = record(&self.api, request).await? else { return Ok(exit_status::INTERRUPTED) };
         let tape = Tape::new(trace);
-        let replay = self.world.replay(self.preset, self.bandwidth);
+        let mut world = self.world;
+        if let (None, Some(before), Some(after)) = (world.cores, before, CpuTimes::now()) {
+            world.cores = before.spare(after, world.threads());
+        }
+        let replay = world.replay(self.preset, self.bandwidth);
         let mut forecasts = vec![forecast(&replay, &tape)];
         forecasts.extend(by_predictors(&replay, &tape));
         let mut out = std::io::stdout().lock();
@@ -65,6 +71,8 @@ impl Predict {
                 "preset": replay.scheme.name,
                 "bandwidth": self.bandwidth,
                 "budget_s": replay.downtime.as_secs_f64(),
+                "cores": replay.model.coders.cores,
+                "zstd_bytes_per_s": replay.model.coders.zstd(&tape.trace().about.content),
                 "dirty_pages_per_s": tape.trace().dirty_pages_per_s(),
                 "working_set_pages": tape.trace().working_set_pages(),
                 "forecasts": forecasts,
@@ -73,6 +81,12 @@ impl Predict {
             return Ok(exit_status::OK);
         }
         writeln!(out, "{}", about(&tape))?;
+        writeln!(
+            out,
+            "Lanes have {:.1} cores; zstd takes {}/s on one.",
+            replay.model.coders.cores,
+            show_bytes(replay.model.coders.zstd(&tape.trace().about.content))
+        )?;
         for forecast in &forecasts {
             writeln!(out, "{}", line(forecast))?;
         }

@@ -10,23 +10,77 @@ use godwit_migration::{
 
 use crate::{costs::Costs, link::Link, trace::Content};
 
-/// How fast a core codes, in bytes of page per second, and what it costs to look.
+/// How fast a core codes, in bytes of page per second, what it costs to look and to send, and how many cores there are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coders {
-    /// zstd at level 1, by the batch.
-    pub zstd_bytes_per_s: f64,
+    /// zstd at level 1, by the batch. Where it is not given the trace tells what was measured.
+    pub zstd_bytes_per_s: Option<f64>,
     /// Run lengths, deltas, and whatever else looks at a page word by word.
     pub words_bytes_per_s: f64,
     /// The test for zeros, which reads a page at memory speed.
     pub zero_bytes_per_s: f64,
-    /// Cores that the lanes of a side can use.
-    pub cores: u8,
+    /// Bytes that a core passes to a socket, or takes from one.
+    pub socket_bytes_per_s: f64,
+    /// Cores that the lanes of a side can use, on average.
+    pub cores: f64,
+    /// Whether the lanes of both sides share them, as where a guest moves within its host.
+    pub one_host: bool,
 }
+
+/// zstd at level 1 on a core of some years, where nobody measured it.
+const ZSTD_BYTES_PER_S: f64 = 187e6;
+/// How many times faster it is the other way round.
+const UNPACKING: f64 = 3.8;
 
 impl Default for Coders {
     /// Two cores of some years.
     fn default() -> Self {
-        Self { zstd_bytes_per_s: 187e6, words_bytes_per_s: 2e9, zero_bytes_per_s: 10e9, cores: 2 }
+        Self {
+            zstd_bytes_per_s: None,
+            words_bytes_per_s: 2e9,
+            zero_bytes_per_s: 10e9,
+            socket_bytes_per_s: 2.5e9,
+            cores: 2.0,
+            one_host: false,
+        }
+    }
+}
+
+impl Coders {
+    /// Bytes of pages with such `content` that a core compresses in a second.
+    #[must_use]
+    pub fn zstd(&self, content: &Content) -> f64 {
+        let measured = Some(content.zstd_bytes_per_s).filter(|&rate| rate > 0.0);
+        self.zstd_bytes_per_s.or(measured).unwrap_or(ZSTD_BYTES_PER_S)
+    }
+
+    /// How long the lanes take for `work`, of both sides at once.
+    fn elapsed(&self, work: Work, lanes: u8) -> f64 {
+        let lanes = f64::from(lanes.max(1));
+        let apart = work.source_s.max(work.target_s) / self.cores.min(lanes);
+        if self.one_host {
+            apart.max((work.source_s + work.target_s) / self.cores.min(2.0 * lanes))
+        } else {
+            apart
+        }
+    }
+}
+
+/// CPU time of the lanes at either side.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    source_s: f64,
+    target_s: f64,
+}
+
+impl Work {
+    /// As often as `count`.
+    fn times(self, count: f64) -> Self {
+        Self { source_s: self.source_s * count, target_s: self.target_s * count }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { source_s: self.source_s + other.source_s, target_s: self.target_s + other.target_s }
     }
 }
 
@@ -85,7 +139,7 @@ pub(super) struct Coded {
 struct Page {
     codec: u8,
     bytes: f64,
-    cpu_s: f64,
+    work: Work,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,14 +150,14 @@ enum Kind {
 }
 
 const RAW_BYTES: f64 = PAGE_BYTES as f64;
-/// A link so many times faster than the coders is not worth an attempt.
-const FAST: f64 = 1.5;
+/// A link so many times faster than the coders of all lanes is not worth an attempt: `SLOW_CAP` of the real lanes' pace.
+const FAST: f64 = 4.0;
 
 impl Model {
     /// What `batch` comes to by the chain `encode` on `lanes` lanes.
     pub(super) fn code(&self, batch: &Batch, encode: &Encoding, content: &Content, lanes: u8) -> Coded {
         let mut coded = Coded::default();
-        let mut bytes = 0.0;
+        let (mut bytes, mut work) = (0.0, Work::default());
         for (kind, count) in [(Kind::Zeros, batch.zeros), (Kind::Again, batch.again), (Kind::New, batch.new)]
         {
             let page = self.page(kind, encode, content, lanes);
@@ -114,16 +168,23 @@ impl Model {
                 count.div_ceil(64)
             };
             bytes += page.bytes * count as f64 + (frames * FRAME_HEADER_BYTES as u64) as f64;
-            coded.cpu_s += page.cpu_s * count as f64;
+            work = work.and(page.work.times(count as f64));
             coded.totals.pages += count;
             if let Some(by) = coded.totals.by_codec.get_mut(usize::from(page.codec)) {
                 *by += count;
             }
         }
         coded.totals.wire_bytes = bytes as u64;
-        let side_by_side = f64::from(lanes.min(self.coders.cores).max(1));
-        coded.seconds = (coded.cpu_s / side_by_side).max(bytes / self.link.bytes_per_s);
+        work = work.and(self.socket().times(bytes));
+        coded.cpu_s = work.source_s;
+        coded.seconds = self.coders.elapsed(work, lanes).max(bytes / self.link.bytes_per_s);
         coded
+    }
+
+    /// What a byte costs on its way.
+    fn socket(&self) -> Work {
+        let second = 1.0 / self.coders.socket_bytes_per_s;
+        Work { source_s: second, target_s: second }
     }
 
     /// Bytes of a page on average when all are sent for the first time, frames included, and how many go in a second.
@@ -138,60 +199,64 @@ impl Model {
 
     /// A page of a kind: the first coder of the chain that takes it, and the time of those that looked before.
     fn page(&self, kind: Kind, encode: &Encoding, content: &Content, lanes: u8) -> Page {
-        let mut cpu_s = self.costs.page.as_secs_f64();
+        let page_s = self.costs.page.as_secs_f64();
+        let mut work = Work { source_s: page_s, target_s: page_s };
         for name in encode.names() {
-            let (looks_s, taken) = self.coder(name, kind, content, lanes);
-            cpu_s += looks_s;
+            let (looks, taken) = self.coder(name, kind, content, lanes);
+            work = work.and(looks);
             if let Some(bytes) = taken {
                 let codec = match (name, kind) {
                     ("auto" | "adaptive", Kind::Zeros) => codec::ZERO,
                     // What no coder of that name takes page by page travels in packed batches.
                     _ => codec::by_name(name).map_or(codec::PACKED, |row| row.wire_id),
                 };
-                return Page { codec, bytes, cpu_s };
+                return Page { codec, bytes, work };
             }
         }
-        Page { codec: codec::RAW, bytes: RAW_BYTES, cpu_s }
+        Page { codec: codec::RAW, bytes: RAW_BYTES, work }
     }
 
     /// What the coder of that name costs per page, and to how many bytes it makes a page of that kind, where it takes it.
     /// A coder that the model does not know declines at no cost.
-    fn coder(&self, name: &str, kind: Kind, content: &Content, lanes: u8) -> (f64, Option<f64>) {
-        let Coders { zstd_bytes_per_s, words_bytes_per_s, zero_bytes_per_s, cores } = self.coders;
-        let (zero_s, words_s, zstd_s) =
-            (RAW_BYTES / zero_bytes_per_s, RAW_BYTES / words_bytes_per_s, RAW_BYTES / zstd_bytes_per_s);
+    fn coder(&self, name: &str, kind: Kind, content: &Content, lanes: u8) -> (Work, Option<f64>) {
+        let zstd_bytes_per_s = self.coders.zstd(content);
+        let looks = |bytes_per_s: f64| Work { source_s: RAW_BYTES / bytes_per_s, target_s: 0.0 };
+        let (nothing, zero) = (Work::default(), looks(self.coders.zero_bytes_per_s));
+        let words = looks(self.coders.words_bytes_per_s);
+        let taken_words = Work { target_s: words.source_s, ..words };
+        let zstd_s = RAW_BYTES / zstd_bytes_per_s;
+        let zstd = Work { source_s: zstd_s, target_s: zstd_s / UNPACKING };
         let small = RAW_BYTES / content.ratio;
         let shrinks = content.ratio > 1.0;
         let delta = RAW_BYTES / content.delta_ratio;
         match (name, kind) {
-            ("zero", Kind::Zeros) => (zero_s, Some(0.0)),
+            ("zero", Kind::Zeros) => (zero, Some(0.0)),
             // A page with content shows so in its first words.
-            ("zero", _) => (0.0, None),
-            ("xbzrle" | "delta", Kind::Again) if content.delta_ratio > 1.0 => (words_s, Some(delta)),
-            ("xbzrle" | "delta", _) => (0.0, None),
-            ("rle" | "dedup", Kind::Zeros) => (words_s, Some(16.0)),
-            ("rle" | "dedup", _) => (words_s, None),
+            ("zero", _) => (nothing, None),
+            ("xbzrle" | "delta", Kind::Again) if content.delta_ratio > 1.0 => (taken_words, Some(delta)),
+            ("xbzrle" | "delta", _) => (nothing, None),
+            ("rle" | "dedup", Kind::Zeros) => (words, Some(16.0)),
+            ("rle" | "dedup", _) => (words, None),
             (_, Kind::Zeros) if name.starts_with("zstd") || name == "auto" || name == "adaptive" => {
-                (zero_s, Some(16.0))
+                (zero, Some(16.0))
             }
-            (_, _) if name.starts_with("zstd") => (zstd_s, shrinks.then_some(small)),
+            (_, _) if name.starts_with("zstd") => (zstd, shrinks.then_some(small)),
             ("auto" | "adaptive", _) => {
-                let side_by_side = f64::from(lanes.min(cores).max(1));
-                let link_bytes_per_s = self.link.bytes_per_s;
-                if link_bytes_per_s > FAST * zstd_bytes_per_s * side_by_side {
-                    return (0.0, None);
+                if self.link.bytes_per_s > FAST * zstd_bytes_per_s * f64::from(lanes.max(1)) {
+                    return (nothing, None);
                 }
                 if kind == Kind::Again && content.delta_ratio > content.ratio {
-                    return (words_s, Some(delta));
+                    return (taken_words, Some(delta));
                 }
-                // Batches are compressed as far as that keeps both the link and the cores busy, and go raw beyond.
-                let share = (RAW_BYTES
-                    / (link_bytes_per_s * zstd_s / side_by_side + RAW_BYTES - small).max(1.0))
-                .min(1.0);
+                // Batches are compressed as far as that keeps both the link and the cores busy, and go raw beyond. Of the time
+                // that a byte takes on the link, the cores need some to bring it there.
+                let elapsed = |work| self.coders.elapsed(work, lanes);
+                let left = (1.0 / self.link.bytes_per_s - elapsed(self.socket())).max(0.0);
+                let share = (RAW_BYTES * left / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
                 let bytes = share * small + (1.0 - share) * RAW_BYTES;
-                (share * zstd_s, shrinks.then_some(bytes))
+                (zstd.times(share), shrinks.then_some(bytes))
             }
-            _ => (0.0, None),
+            _ => (nothing, None),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The flags that the lab's commands share: the guest's size, the link, the hosts, the budget; and rates as people write
 //! them.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use clap::Args;
 use godwit_lab::{
     link::Link,
-    replay::{Model, Replay},
+    replay::{Coders, Model, Replay},
     trace::synth::Synth,
     trace::{Tape, Trace},
 };
@@ -20,6 +20,8 @@ use crate::cli::units::{parse_size, parse_time};
 
 /// Most bytes per second that a link may have.
 const MAX_RATE: f64 = 1e12;
+/// Cores that lanes may have.
+const CORES: RangeInclusive<f64> = 0.1..=128.0;
 /// Largest guest of the lab.
 const MAX_MEMORY: u64 = 1 << 40;
 
@@ -59,12 +61,15 @@ pub struct WorldArgs {
     /// Lanes, which encode side by side
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_LANES)))]
     pub lanes: u8,
-    /// Cores of a side that lanes can use
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=128))]
-    pub cores: u8,
-    /// How fast a core compresses with zstd at level 1
-    #[arg(long, value_name = "RATE", default_value = "187MB/s", value_parser = parse_rate)]
-    pub zstd_speed: f64,
+    /// Cores of a side that lanes can use, such as 1.5 [default: 2; predict: what the host has to spare]
+    #[arg(long, value_name = "N", value_parser = parse_cores)]
+    pub cores: Option<f64>,
+    /// Source and target are one host, so their lanes share these cores
+    #[arg(long)]
+    pub one_host: bool,
+    /// How fast a core compresses with zstd at level 1 [default: as was measured with a trace, or 187MB/s]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub zstd_speed: Option<f64>,
     /// What the guest loses by its first write to a page after a harvest, such as 0.028ms [default: nothing]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub fault: Option<Duration>,
@@ -74,7 +79,8 @@ impl WorldArgs {
     /// A replay by `scheme` over a link of so many bytes per second.
     pub fn replay(&self, scheme: Scheme, bytes_per_s: f64) -> Replay {
         let mut model = Model::over(Link { bytes_per_s, latency: self.latency });
-        model.coders.cores = self.cores;
+        model.coders.cores = self.cores.unwrap_or(model.coders.cores);
+        model.coders.one_host = self.one_host;
         model.coders.zstd_bytes_per_s = self.zstd_speed;
         model.fault = self.fault.unwrap_or_default();
         let mut replay = Replay::new(scheme, model);
@@ -85,17 +91,25 @@ impl WorldArgs {
         replay
     }
 
+    /// Threads that compute side by side on these cores: a target's lanes have a third to do of what the source's have.
+    pub fn threads(&self) -> f64 {
+        f64::from(self.lanes) * if self.one_host { 1.3 } else { 1.0 }
+    }
+
     /// In a sentence, for reports.
     pub fn words(&self) -> String {
         format!(
-            "Latency {:?} each way, downtime budget {:?}, forced after {:?}, {} lanes on {} cores, zstd at {:.0} MB/s a core, \
-             {:?} for a fault.",
+            "Latency {:?} each way, downtime budget {:?}, forced after {:?}, {} lanes on {} cores{}, zstd {}, {:?} for a fault.",
             self.latency,
             self.downtime,
             self.timeout,
             self.lanes,
-            self.cores,
-            self.zstd_speed / 1e6,
+            self.cores.unwrap_or(Coders::default().cores),
+            if self.one_host { " of one host" } else { "" },
+            self.zstd_speed
+                .map_or("as fast as was measured with a trace, or at 187 MB/s a core".to_owned(), |rate| {
+                    format!("at {:.0} MB/s a core", rate / 1e6)
+                }),
             self.fault.unwrap_or_default()
         )
     }
@@ -127,6 +141,18 @@ fn parse_memory(text: &str) -> Result<u64, String> {
         return Ok(bytes);
     }
     Err(format!("'{text}' cannot be a guest's memory; it must be from 1M to {}G", MAX_MEMORY >> 30))
+}
+
+/// Cores, or parts of them.
+fn parse_cores(text: &str) -> Result<f64, String> {
+    let cores = text.parse::<f64>().ok().filter(|cores| CORES.contains(cores));
+    cores.ok_or_else(|| {
+        format!(
+            "'{text}' cannot be a number of cores; it must be from {} to {}, such as 1.5",
+            CORES.start(),
+            CORES.end()
+        )
+    })
 }
 
 /// A workload by its words.
