@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use godwit_lab::trace::{About, Trace, sample};
+use godwit_lab::trace::{About, Sampler, Trace};
 use godwit_migration::{
     host::{DirtySource, HostError, PageSource},
     page::PageSet,
@@ -111,8 +111,8 @@ impl Recorder {
         self.dirty.begin()?;
         let mut resident = PageSet::empty(self.pages.pages());
         self.pages.touched(&mut resident)?;
-        let about = About { content: sample(&*self.pages, &resident), ..self.about.clone() };
-        let mut trace = Trace::new(about, self.request.interval, resident).map_err(HostError)?;
+        let mut sampler = Sampler::new(&*self.pages, &resident);
+        let mut trace = Trace::new(self.about.clone(), self.request.interval, resident).map_err(HostError)?;
         // What was written while the pages were looked at is in no interval.
         self.dirty.harvest(&mut PageSet::empty(self.pages.pages()))?;
         let began = Instant::now();
@@ -122,7 +122,9 @@ impl Recorder {
             let mut dirty = PageSet::empty(self.pages.pages());
             self.dirty.harvest(&mut dirty)?;
             trace.push(&dirty);
+            sampler.look_again();
         }
+        trace.about.content = sampler.content();
         // A host that is busy makes intervals longer than they were asked for: the trace says how long they were.
         let intervals = trace.intervals().max(1) as u32;
         trace.with_interval(began.elapsed() / intervals).map_err(HostError)

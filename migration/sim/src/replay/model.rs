@@ -152,6 +152,8 @@ enum Kind {
 const RAW_BYTES: f64 = PAGE_BYTES as f64;
 /// A link so many times faster than the coders of all lanes is not worth an attempt: `SLOW_CAP` of the real lanes' pace.
 const FAST: f64 = 4.0;
+/// A higher level is taken where it fills the link so many times over, as the real pace has it.
+const HEADROOM: f64 = 2.0;
 
 impl Model {
     /// What `batch` comes to by the chain `encode` on `lanes` lanes.
@@ -224,8 +226,9 @@ impl Model {
         let (nothing, zero) = (Work::default(), looks(self.coders.zero_bytes_per_s));
         let words = looks(self.coders.words_bytes_per_s);
         let taken_words = Work { target_s: words.source_s, ..words };
-        let zstd_s = RAW_BYTES / zstd_bytes_per_s;
-        let zstd = Work { source_s: zstd_s, target_s: zstd_s / UNPACKING };
+        let unpacking = RAW_BYTES / zstd_bytes_per_s / UNPACKING;
+        let packs = |bytes_per_s: f64| Work { source_s: RAW_BYTES / bytes_per_s, target_s: unpacking };
+        let zstd = packs(zstd_bytes_per_s);
         let small = RAW_BYTES / content.ratio;
         let shrinks = content.ratio > 1.0;
         let delta = RAW_BYTES / content.delta_ratio;
@@ -248,9 +251,16 @@ impl Model {
                 if kind == Kind::Again && content.delta_ratio > content.ratio {
                     return (taken_words, Some(delta));
                 }
+                let elapsed = |work| self.coders.elapsed(work, lanes);
+                let slow = RAW_BYTES / content.slow_ratio;
+                if content.slow_ratio > content.ratio
+                    && content.slow_bytes_per_s > 0.0
+                    && elapsed(packs(content.slow_bytes_per_s)) * HEADROOM <= slow / self.link.bytes_per_s
+                {
+                    return (packs(content.slow_bytes_per_s), shrinks.then_some(slow));
+                }
                 // Batches are compressed as far as that keeps both the link and the cores busy, and go raw beyond. Of the time
                 // that a byte takes on the link, the cores need some to bring it there.
-                let elapsed = |work| self.coders.elapsed(work, lanes);
                 let left = (1.0 / self.link.bytes_per_s - elapsed(self.socket())).max(0.0);
                 let share = (RAW_BYTES * left / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
                 let bytes = share * small + (1.0 - share) * RAW_BYTES;

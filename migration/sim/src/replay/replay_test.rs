@@ -15,7 +15,7 @@ use crate::{
     Lab,
     guest::GuestSpec,
     link::Link,
-    trace::{Tape, synth::Synth},
+    trace::{Content, Tape, synth::Synth},
     workload::Uniform,
 };
 
@@ -131,4 +131,40 @@ fn it_does_not_matter_how_the_guest_is_played() {
         guest.harvest(Duration::from_millis(500))
     };
     assert_eq!(played(1), played(333));
+}
+
+#[test]
+fn cores_and_measured_coders_set_the_pace() {
+    let total = |change: &dyn Fn(&mut Model), content: &dyn Fn(&mut Content), bytes_per_s: f64| {
+        let mut synth = Synth::parse("idle").unwrap();
+        synth.length = Duration::from_secs(2);
+        let mut trace = synth.trace(PAGES, PAGES).unwrap();
+        content(&mut trace.about.content);
+        let mut model = Model::over(Link { bytes_per_s, ..GIGABIT });
+        change(&mut model);
+        let mut replay = Replay::new(scheme("auto", None), model);
+        replay.lanes = 2;
+        let report = replay.run(&Tape::new(trace)).report;
+        (report.total_s, report.bytes.wire as f64)
+    };
+    let (as_it_is, measured) = (
+        |_: &mut Content| {},
+        |content: &mut Content| {
+            content.zstd_bytes_per_s = 400e6;
+            (content.slow_ratio, content.slow_bytes_per_s) = (4.0, 60e6);
+        },
+    );
+    let fast = 500e6;
+    let two = total(&|_| {}, &as_it_is, fast);
+    assert!(total(&|model| model.coders.cores = 1.0, &as_it_is, fast).0 > 1.1 * two.0);
+    assert!(total(&|model| model.coders.one_host = true, &as_it_is, fast).0 > 1.05 * two.0);
+    assert!(total(&|_| {}, &measured, fast).0 < 0.9 * two.0);
+    // What is said counts more than what was measured.
+    let said = |model: &mut Model| model.coders.zstd_bytes_per_s = Some(187e6);
+    assert!((total(&said, &measured, fast).0 / two.0 - 1.0).abs() < 1e-6);
+    // Level 3 for a slow link, and for no other.
+    let ratio = total(&|_| {}, &as_it_is, 5e6).1 / total(&|_| {}, &measured, 5e6).1;
+    assert!((ratio - 4.0 / 2.7).abs() < 0.05, "{ratio}");
+    let ratio = total(&|_| {}, &as_it_is, 60e6).1 / total(&|_| {}, &measured, 60e6).1;
+    assert!((ratio - 1.0).abs() < 0.05, "{ratio}");
 }

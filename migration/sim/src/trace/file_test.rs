@@ -22,7 +22,14 @@ fn sample() -> Trace {
         workload: "work".into(),
         vcpus: 2,
         writers: 1,
-        content: Content { zero_share: 0.25, ratio: 2.5, delta_ratio: 9.0, zstd_bytes_per_s: 2e8 },
+        content: Content {
+            zero_share: 0.25,
+            ratio: 2.5,
+            delta_ratio: 9.0,
+            zstd_bytes_per_s: 2e8,
+            slow_ratio: 3.0,
+            slow_bytes_per_s: 5e7,
+        },
     };
     let mut trace = Trace::new(about, Duration::from_millis(100), set(&[0, 5, 63, 64, 639])).unwrap();
     [&[][..], &[70, 71], &[0, 639]].iter().for_each(|pages| trace.push(&set(pages)));

@@ -12,6 +12,8 @@ pub(crate) mod tape;
 #[cfg(test)]
 mod file_test;
 #[cfg(test)]
+mod sample_test;
+#[cfg(test)]
 mod synth_test;
 #[cfg(test)]
 mod tape_test;
@@ -21,7 +23,7 @@ use std::time::Duration;
 use godwit_migration::page::PageSet;
 use serde::{Deserialize, Serialize};
 
-pub use self::{sample::sample, tape::Tape};
+pub use self::{sample::Sampler, tape::Tape};
 
 /// No core compresses as many bytes in a second.
 const MAX_ZSTD_BYTES_PER_S: f64 = 1e12;
@@ -38,12 +40,23 @@ pub struct Content {
     /// How many bytes of such pages a core of the guest's host compresses in a second with zstd at level 1; 0 where nobody
     /// measured it.
     pub zstd_bytes_per_s: f64,
+    /// The same two at level 3, which a lane takes for a link that is slow enough.
+    pub slow_ratio: f64,
+    /// 0 where nobody measured it.
+    pub slow_bytes_per_s: f64,
 }
 
 impl Default for Content {
     /// Text-like pages, of which small parts are written at a time.
     fn default() -> Self {
-        Self { zero_share: 0.0, ratio: 2.7, delta_ratio: 20.0, zstd_bytes_per_s: 0.0 }
+        Self {
+            zero_share: 0.0,
+            ratio: 2.7,
+            delta_ratio: 20.0,
+            zstd_bytes_per_s: 0.0,
+            slow_ratio: 2.7,
+            slow_bytes_per_s: 0.0,
+        }
     }
 }
 
@@ -56,16 +69,21 @@ impl Content {
         if !(0.0..=1.0).contains(&self.zero_share) {
             return Err(format!("'zero_share' is {}; it must be a number from 0 to 1", self.zero_share));
         }
-        for (name, ratio) in [("ratio", self.ratio), ("delta_ratio", self.delta_ratio)] {
+        for (name, ratio) in
+            [("ratio", self.ratio), ("delta_ratio", self.delta_ratio), ("slow_ratio", self.slow_ratio)]
+        {
             if !(1.0..=4096.0).contains(&ratio) {
                 return Err(format!("'{name}' is {ratio}; it must be a number from 1 to 4096"));
             }
         }
-        if !(0.0..=MAX_ZSTD_BYTES_PER_S).contains(&self.zstd_bytes_per_s) {
-            return Err(format!(
-                "'zstd_bytes_per_s' is {}; it must be a number from 0 to {MAX_ZSTD_BYTES_PER_S:e}",
-                self.zstd_bytes_per_s
-            ));
+        for (name, rate) in
+            [("zstd_bytes_per_s", self.zstd_bytes_per_s), ("slow_bytes_per_s", self.slow_bytes_per_s)]
+        {
+            if !(0.0..=MAX_ZSTD_BYTES_PER_S).contains(&rate) {
+                return Err(format!(
+                    "'{name}' is {rate}; it must be a number from 0 to {MAX_ZSTD_BYTES_PER_S:e}"
+                ));
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a guest's pages hold, by looking at some of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use godwit_migration::{
     codec::{self, Encoding},
@@ -12,40 +12,103 @@ use godwit_migration::{
 
 use super::Content;
 
-/// Pages that are looked at.
-const PAGES: u32 = 512;
-/// A lane that leaves zeros out and compresses all else.
-const ENCODING: &str = "zero,zstd";
+/// Pages that are looked at, evenly spread.
+const PAGES: u32 = 2048;
+/// Most pages of a look: a lane's batch, also where most hold zeros.
+const LOOK_PAGES: usize = 256;
+/// Bytes of pages in a batch.
+const BATCH_BYTES: f64 = 128.0 * 1024.0;
+/// Looks when it begins, and between any two later: what a core does in a moment says little.
+const FIRST_LOOKS: usize = 4;
+const BETWEEN: Duration = Duration::from_millis(100);
+/// Lanes that leave zeros out and compress all else: as everybody does, and as one does for a slow link.
+const ENCODINGS: [&str; 2] = ["zero,zstd", "zero,zstd,level=3"];
 /// What a delta is taken to save until somebody measures it: small writes to many pages.
 const DELTA_RATIO: f64 = 20.0;
 
-/// Looks at up to 512 of the `resident` pages, evenly spread: how many hold zeros, and what a lane with zstd at level 1 makes
-/// of the others, how fast. The delta ratio is not measured.
-#[must_use]
-pub fn sample(source: &dyn PageSource, resident: &PageSet) -> Content {
-    let every = (resident.count() / PAGES).max(1) as usize;
-    let encoding = Encoding::parse(ENCODING).expect("an encoding of this build");
-    let mut lane = LaneOut::new(&encoding);
-    lane.begin_round(1, false);
-    let (mut pages_before, mut rates) = (0, vec![]);
-    let mut began = Instant::now();
-    for page in resident.iter().step_by(every).take(PAGES as usize) {
-        if lane.page(page, source) {
-            lane.take();
-            let pages = lane.round_pages();
-            rates.push((pages - pages_before) as f64 * PAGE_BYTES as f64 / began.elapsed().as_secs_f64());
-            (pages_before, began) = (pages, Instant::now());
+/// Looks at pages again and again: how many hold zeros, and what a lane with zstd makes of the others, how fast.
+pub struct Sampler<'a> {
+    source: &'a dyn PageSource,
+    pages: Vec<u32>,
+    lanes: [Lane; 2],
+    looked: Instant,
+}
+
+/// A lane that leads nowhere.
+struct Lane {
+    out: LaneOut,
+    next: usize,
+    /// Bytes of pages in a second, of each full batch.
+    rates: Vec<f64>,
+}
+
+impl<'a> Sampler<'a> {
+    /// Looks at some of the `resident` pages of `source`.
+    #[must_use]
+    pub fn new(source: &'a dyn PageSource, resident: &PageSet) -> Self {
+        let every = (resident.count() / PAGES).max(1) as usize;
+        let lanes = ENCODINGS.map(|encoding| {
+            let encoding = Encoding::parse(encoding).expect("an encoding of this build");
+            let mut out = LaneOut::new(&encoding);
+            out.begin_round(1, false);
+            Lane { out, next: 0, rates: vec![] }
+        });
+        let pages = resident.iter().step_by(every).take(PAGES as usize).collect();
+        let mut sampler = Self { source, pages, lanes, looked: Instant::now() };
+        (0..FIRST_LOOKS).for_each(|_| sampler.look());
+        sampler
+    }
+
+    /// Looks once more, unless it has just done so.
+    pub fn look_again(&mut self) {
+        if self.looked.elapsed() >= BETWEEN {
+            self.look();
         }
     }
-    let totals = lane.end_round(true);
-    let zeros = totals.by_codec[usize::from(codec::ZERO)];
-    let (others, wire) = ((totals.pages - zeros) as f64 * PAGE_BYTES as f64, totals.wire_bytes as f64);
-    // A batch in which the thread lost its CPU says nothing of the coder: of four, the best but one counts.
-    rates.sort_by(f64::total_cmp);
-    Content {
-        zero_share: zeros as f64 / (totals.pages as f64).max(1.0),
-        ratio: if others > 0.0 { (others / wire).clamp(1.0, 4096.0) } else { 1.0 },
-        delta_ratio: DELTA_RATIO,
-        zstd_bytes_per_s: rates.get(rates.len() * 3 / 4).copied().unwrap_or_default(),
+
+    /// Each lane takes a batch.
+    fn look(&mut self) {
+        for lane in &mut self.lanes {
+            let began = Instant::now();
+            for _ in 0..LOOK_PAGES.min(self.pages.len()) {
+                let page = self.pages[lane.next % self.pages.len()];
+                lane.next += 1;
+                if lane.out.page(page, self.source) {
+                    lane.rates.push(BATCH_BYTES / began.elapsed().as_secs_f64());
+                    break;
+                }
+            }
+            lane.out.take();
+        }
+        self.looked = Instant::now();
+    }
+
+    /// What was seen. The delta ratio is not measured.
+    #[must_use]
+    pub fn content(self) -> Content {
+        let [(zero_share, ratio, zstd_bytes_per_s), (_, slow_ratio, slow_bytes_per_s)] =
+            self.lanes.map(Lane::saw);
+        Content {
+            zero_share,
+            ratio,
+            delta_ratio: DELTA_RATIO,
+            zstd_bytes_per_s,
+            slow_ratio,
+            slow_bytes_per_s,
+        }
+    }
+}
+
+impl Lane {
+    /// Share of zeros, ratio of the others, and bytes of these in a second.
+    fn saw(mut self) -> (f64, f64, f64) {
+        let totals = self.out.end_round(true);
+        let zeros = totals.by_codec[usize::from(codec::ZERO)];
+        let others = (totals.pages - zeros) as f64 * PAGE_BYTES as f64;
+        let ratio = if others > 0.0 { (others / totals.wire_bytes as f64).clamp(1.0, 4096.0) } else { 1.0 };
+        // A batch in which the thread lost its CPU says nothing of the coder: the best quarter begins here.
+        self.rates.sort_by(f64::total_cmp);
+        let rate = self.rates.get(self.rates.len() * 3 / 4).copied().unwrap_or_default();
+        (zeros as f64 / (totals.pages as f64).max(1.0), ratio, rate)
     }
 }
