@@ -54,6 +54,11 @@ impl Coders {
         self.zstd_bytes_per_s.or(measured).unwrap_or(ZSTD_BYTES_PER_S)
     }
 
+    /// A page through zstd at so many bytes per second, and back at the other side.
+    fn packs(&self, content: &Content, bytes_per_s: f64) -> Work {
+        Work { source_s: RAW_BYTES / bytes_per_s, target_s: RAW_BYTES / self.zstd(content) / UNPACKING }
+    }
+
     /// How long the lanes take for `work`, of both sides at once.
     fn elapsed(&self, work: Work, lanes: u8) -> f64 {
         let lanes = f64::from(lanes.max(1));
@@ -221,14 +226,10 @@ impl Model {
     /// What the coder of that name costs per page, and to how many bytes it makes a page of that kind, where it takes it.
     /// A coder that the model does not know declines at no cost.
     fn coder(&self, name: &str, kind: Kind, content: &Content, lanes: u8) -> (Work, Option<f64>) {
-        let zstd_bytes_per_s = self.coders.zstd(content);
         let looks = |bytes_per_s: f64| Work { source_s: RAW_BYTES / bytes_per_s, target_s: 0.0 };
         let (nothing, zero) = (Work::default(), looks(self.coders.zero_bytes_per_s));
         let words = looks(self.coders.words_bytes_per_s);
         let taken_words = Work { target_s: words.source_s, ..words };
-        let unpacking = RAW_BYTES / zstd_bytes_per_s / UNPACKING;
-        let packs = |bytes_per_s: f64| Work { source_s: RAW_BYTES / bytes_per_s, target_s: unpacking };
-        let zstd = packs(zstd_bytes_per_s);
         let small = RAW_BYTES / content.ratio;
         let shrinks = content.ratio > 1.0;
         let delta = RAW_BYTES / content.delta_ratio;
@@ -243,30 +244,43 @@ impl Model {
             (_, Kind::Zeros) if name.starts_with("zstd") || name == "auto" || name == "adaptive" => {
                 (zero, Some(16.0))
             }
-            (_, _) if name.starts_with("zstd") => (zstd, shrinks.then_some(small)),
-            ("auto" | "adaptive", _) => {
-                if self.link.bytes_per_s > FAST * zstd_bytes_per_s * f64::from(lanes.max(1)) {
-                    return (nothing, None);
-                }
-                if kind == Kind::Again && content.delta_ratio > content.ratio {
-                    return (taken_words, Some(delta));
-                }
-                let elapsed = |work| self.coders.elapsed(work, lanes);
-                let slow = RAW_BYTES / content.slow_ratio;
-                if content.slow_ratio > content.ratio
-                    && content.slow_bytes_per_s > 0.0
-                    && elapsed(packs(content.slow_bytes_per_s)) * HEADROOM <= slow / self.link.bytes_per_s
-                {
-                    return (packs(content.slow_bytes_per_s), shrinks.then_some(slow));
-                }
-                // Batches are compressed as far as that keeps both the link and the cores busy, and go raw beyond. Of the time
-                // that a byte takes on the link, the cores need some to bring it there.
-                let left = (1.0 / self.link.bytes_per_s - elapsed(self.socket())).max(0.0);
-                let share = (RAW_BYTES * left / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
-                let bytes = share * small + (1.0 - share) * RAW_BYTES;
-                (zstd.times(share), shrinks.then_some(bytes))
+            (_, _) if name.starts_with("zstd") => {
+                (self.coders.packs(content, self.coders.zstd(content)), shrinks.then_some(small))
+            }
+            ("auto" | "adaptive", Kind::Again)
+                if self.codes(content, lanes) && content.delta_ratio > content.ratio =>
+            {
+                (taken_words, Some(delta))
+            }
+            ("auto" | "adaptive", _) if self.codes(content, lanes) => {
+                let (work, bytes) = self.paced(content, lanes);
+                (work, shrinks.then_some(bytes))
             }
             _ => (nothing, None),
         }
+    }
+
+    /// Whether lanes that choose by the link use their coders at all.
+    fn codes(&self, content: &Content, lanes: u8) -> bool {
+        self.link.bytes_per_s <= FAST * self.coders.zstd(content) * f64::from(lanes.max(1))
+    }
+
+    /// A page with content where lanes choose by the link, on average: its cost and its bytes. Batches are compressed as far as
+    /// that keeps both the link and the cores busy, and go raw beyond.
+    fn paced(&self, content: &Content, lanes: u8) -> (Work, f64) {
+        let elapsed = |work| self.coders.elapsed(work, lanes);
+        let zstd = self.coders.packs(content, self.coders.zstd(content));
+        let slow = RAW_BYTES / content.slow_ratio;
+        if content.slow_ratio > content.ratio && content.slow_bytes_per_s > 0.0 {
+            let work = self.coders.packs(content, content.slow_bytes_per_s);
+            if elapsed(work) * HEADROOM <= slow / self.link.bytes_per_s {
+                return (work, slow);
+            }
+        }
+        let small = RAW_BYTES / content.ratio;
+        // Of the time that a byte takes on the link, the cores need some to bring it there.
+        let left = (1.0 / self.link.bytes_per_s - elapsed(self.socket())).max(0.0);
+        let share = (RAW_BYTES * left / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
+        (zstd.times(share), share * small + (1.0 - share) * RAW_BYTES)
     }
 }
