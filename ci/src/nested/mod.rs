@@ -140,6 +140,7 @@ pub fn capture(request: &Request) -> Result<(Outcome, String)> {
         let room = CAPTURE_BYTES - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         print!("{}", String::from_utf8_lossy(chunk));
-    })?;
+    })
+    .with_context(|| format!("it printed:\n{}", String::from_utf8_lossy(&bytes)))?;
     Ok((outcome, String::from_utf8_lossy(&bytes).into_owned()))
 }
