@@ -8,7 +8,7 @@ use godwit_lab::{
     link::Link,
     replay::{Coders, Model, Replay},
     trace::synth::Synth,
-    trace::{Tape, Trace},
+    trace::{Content, Tape, Trace},
 };
 use godwit_migration::{
     limits::{MAX_LANES, PAGE_BYTES, REGION_ALIGN_PAGES},
@@ -98,18 +98,18 @@ impl WorldArgs {
 
     /// In a sentence, for reports.
     pub fn words(&self) -> String {
+        let coders = Coders { zstd_bytes_per_s: self.zstd_speed, ..Coders::default() };
         format!(
-            "Latency {:?} each way, downtime budget {:?}, forced after {:?}, {} lanes on {} cores{}, zstd {}, {:?} for a fault.",
+            "Latency {:?} each way, downtime budget {:?}, forced after {:?}, {} lanes on {} cores{}, zstd at {:.0} MB/s a core{}, \
+             {:?} for a fault.",
             self.latency,
             self.downtime,
             self.timeout,
             self.lanes,
-            self.cores.unwrap_or(Coders::default().cores),
+            self.cores.unwrap_or(coders.cores),
             if self.one_host { " of one host" } else { "" },
-            self.zstd_speed
-                .map_or("as fast as was measured with a trace, or at 187 MB/s a core".to_owned(), |rate| {
-                    format!("at {:.0} MB/s a core", rate / 1e6)
-                }),
+            coders.zstd(&Content::default()) / 1e6,
+            if self.zstd_speed.is_none() { " unless it was measured with a trace" } else { "" },
             self.fault.unwrap_or_default()
         )
     }
