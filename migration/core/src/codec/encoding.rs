@@ -143,6 +143,13 @@ impl Encoding {
         self.0.iter().map(Choice::name)
     }
 
+    /// MiB on each lane for pages as they were last sent; zero where no part sends differences.
+    #[must_use]
+    pub fn last_sent_mebibytes(&self) -> u64 {
+        let keeps = self.0.iter().filter(|part| matches!(part.name(), "xbzrle" | "auto"));
+        keeps.map(|part| part.values().whole(CACHE.name)).sum()
+    }
+
     /// Whether a part has a parameter of this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -10,9 +10,11 @@
 //! |---|---|
 //! | `model` | the link, the coders, the hosts: all that a run can set |
 //! | `guest` | the guest that a [`Tape`] stands in for: its log, its own time, how it is slowed |
+//! | `kept` | the pages that the lanes' caches hold |
 //! | `play` | the two machines and the virtual clock |
 
 mod guest;
+mod kept;
 mod model;
 mod play;
 

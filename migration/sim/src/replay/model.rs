@@ -123,7 +123,7 @@ impl Model {
 pub(super) struct Batch {
     /// Pages of zeros.
     pub(super) zeros: u64,
-    /// Pages that were sent before, and are not zeros.
+    /// Pages that are not zeros, and of which the lanes know what they last sent.
     pub(super) again: u64,
     /// All others.
     pub(super) new: u64,
@@ -237,8 +237,8 @@ impl Model {
             ("zero", Kind::Zeros) => (zero, Some(0.0)),
             // A page with content shows so in its first words.
             ("zero", _) => (nothing, None),
-            ("xbzrle" | "delta", Kind::Again) if content.delta_ratio > 1.0 => (taken_words, Some(delta)),
-            ("xbzrle" | "delta", _) => (nothing, None),
+            ("xbzrle", Kind::Again) if content.delta_ratio > 1.0 => (taken_words, Some(delta)),
+            ("xbzrle", _) => (nothing, None),
             ("rle" | "dedup", Kind::Zeros) => (words, Some(16.0)),
             ("rle" | "dedup", _) => (words, None),
             (_, Kind::Zeros) if name.starts_with("zstd") || name == "auto" || name == "adaptive" => {

@@ -21,6 +21,7 @@ use godwit_state::Sections;
 use super::{
     Played, Replay,
     guest::Guest,
+    kept::Kept,
     model::{Batch, Coded},
 };
 use crate::{agenda::Agenda, trace::Tape};
@@ -62,9 +63,9 @@ struct Play<'a> {
     target_inbox: VecDeque<target::Event>,
     encode: Encoding,
     round: Option<Round>,
-    /// Pages sent at least once, and pages written at least once since tracking began.
-    sent: PageSet,
+    /// Pages written at least once since tracking began.
     written: PageSet,
+    kept: Kept,
     cpu_s: f64,
     paused_at: Option<Duration>,
     started_at: Option<Duration>,
@@ -110,8 +111,8 @@ pub(super) fn play(replay: &Replay, tape: &Tape) -> Played {
         source_inbox: VecDeque::new(),
         target_inbox: VecDeque::new(),
         round: None,
-        sent: PageSet::empty(tape.trace().pages()),
-        written: PageSet::empty(tape.trace().pages()),
+        written: PageSet::empty(pages),
+        kept: Kept::nothing(&replay.scheme.encode, replay.lanes, pages),
         cpu_s: 0.0,
         paused_at: None,
         started_at: None,
@@ -304,6 +305,7 @@ impl Play<'_> {
             VecDeque::new()
         };
         let whole = groups.is_empty();
+        self.kept.round_begins();
         self.round =
             Some(Round { number, last, plan: Arc::clone(&plan), groups, totals: LaneTotals::default() });
         if whole {
@@ -319,7 +321,7 @@ impl Play<'_> {
         let Some(round) = &mut self.round else { return };
         let Some(blocks) = round.groups.pop_front() else { return self.round_ends(Duration::ZERO) };
         self.guest.play(self.now);
-        let mut pages = PageSet::empty(self.sent.pages());
+        let mut pages = PageSet::empty(self.written.pages());
         const WORDS: usize = BLOCK_PAGES as usize / 64;
         for block in blocks {
             let first = block as usize * WORDS;
@@ -336,15 +338,16 @@ impl Play<'_> {
     /// Sends these pages of the round; how long that takes.
     fn send(&mut self, pages: &PageSet) -> Duration {
         let Some(round) = &mut self.round else { return Duration::ZERO };
-        let counts = pages.words().iter().zip(self.tape.zeros().words()).zip(self.written.words());
         let mut batch = Batch::default();
-        for (((&page, &zeros), &written), &sent) in counts.zip(self.sent.words()) {
-            let zeros = page & zeros & !written;
-            batch.zeros += u64::from(zeros.count_ones());
-            batch.again += u64::from((page & !zeros & sent).count_ones());
-            batch.new += u64::from((page & !zeros & !sent).count_ones());
+        let mut content = pages.clone();
+        if !self.tape.zeros().is_empty() {
+            let mut zeros = self.tape.zeros().clone();
+            zeros.subtract(&self.written);
+            content.subtract(&zeros);
+            batch.zeros = u64::from(pages.count() - content.count());
         }
-        self.sent.union(pages);
+        batch.again = self.kept.sends(&content);
+        batch.new = u64::from(content.count()) - batch.again;
         let content = &self.tape.trace().about.content;
         let Coded { totals, cpu_s, seconds } =
             self.replay.model.code(&batch, &self.encode, content, self.replay.lanes);
