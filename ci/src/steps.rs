@@ -149,27 +149,37 @@ impl Log {
         result
     }
 
-    /// Runs `command`, a test runner; where tests fail, runs these `again`, once.
+    /// Runs `command`, a test runner; where tests fail, runs these `again`, at most so many `times`.
     ///
     /// # Errors
-    /// As [`Self::run`]; of the second run where there is one.
-    pub fn run_or_repeat(&self, command: Command, again: impl FnOnce(&[String]) -> Command) -> Result<()> {
-        let start = self.length();
-        let Err(error) = self.run_to_end(command) else {
-            return Ok(());
-        };
-        let end = self.length();
-        let failed = failed_tests(fs::read_to_string(&self.path)?.get(start as usize..).unwrap_or_default());
-        let result = if failed.is_empty() {
-            Err(error)
-        } else {
-            self.set_aside.set(self.set_aside.get() + failed.len() as u64);
-            self.run_to_end(again(&failed))
-        };
-        let first = self.failure.take();
-        self.failure.set(first.or(Some(start..end)));
+    /// As [`Self::run`]; of the last run where there are several.
+    pub fn run_or_repeat(
+        &self,
+        command: Command,
+        times: u32,
+        again: impl Fn(&[String]) -> Command,
+    ) -> Result<()> {
+        let mut start = self.length();
+        let mut result = self.run_to_end(command);
         if result.is_ok() {
-            self.repeated.borrow_mut().extend(failed);
+            return result;
+        }
+        let first = self.failure.take();
+        self.failure.set(first.or(Some(start..self.length())));
+        let mut repeated = BTreeSet::new();
+        for _ in 0..times {
+            let text = fs::read_to_string(&self.path)?;
+            let failed = failed_tests(text.get(start as usize..).unwrap_or_default());
+            if result.is_ok() || failed.is_empty() {
+                break;
+            }
+            self.set_aside.set(self.set_aside.get() + failed.len() as u64);
+            start = self.length();
+            result = self.run_to_end(again(&failed));
+            repeated.extend(failed);
+        }
+        if result.is_ok() {
+            self.repeated.borrow_mut().extend(repeated);
         }
         result
     }

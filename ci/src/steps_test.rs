@@ -81,7 +81,7 @@ fn a_test_that_fails_is_run_again_once() {
         "echo 'test a::b ... FAILED'; echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored;'; false";
     let step = |name: &str, first: &'static str, second: &'static str| {
         Step::new(name, move |log| {
-            log.run_or_repeat(shell(first), |failed| {
+            log.run_or_repeat(shell(first), 1, |failed| {
                 assert_eq!(failed, ["a::b"]);
                 shell(second)
             })?;
@@ -97,6 +97,30 @@ fn a_test_that_fails_is_run_again_once() {
     assert_eq!(results.failed, ["fails again", "broke"]);
     assert_eq!(results.repeated, ["a::b"]);
     assert_eq!(results.counts, Counts { passed: 7, failed: 2, ignored: 0 });
+}
+
+#[test]
+fn what_failed_may_be_repeated_more_than_once() {
+    let result = |failed: &str| {
+        let lines: String =
+            failed.split_whitespace().map(|name| format!("echo 'test {name} ... FAILED'; ")).collect();
+        format!("{lines}test -z '{failed}'")
+    };
+    let step = |name: &str, runs: [&'static str; 3]| {
+        Step::new(name, move |log| {
+            let left = std::cell::Cell::new(1);
+            log.run_or_repeat(shell(&result(runs[0])), 2, |failed| {
+                let at = left.replace(left.get() + 1);
+                assert_eq!(failed.join(" "), runs[at - 1], "only what failed just before");
+                shell(&result(runs[at]))
+            })?;
+            Ok(None)
+        })
+    };
+    let (results, _) =
+        run(vec![step("passes at last", ["a b", "b", ""]), step("never passes", ["c", "c", "c"])]);
+    assert_eq!(results.failed, ["never passes"]);
+    assert_eq!(results.repeated, ["a", "b"]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn steps(quick: bool) -> Result<Vec<Step>> {
         for (package, target) in nested {
             let name = format!("nested: {package}/{target}");
             // Each host is one busy thread, and nothing is measured in it.
-            steps.push(TestRun::step(name, vec![suite(&package, &["--test", &target], 2)]));
+            steps.push(TestRun::step(name, vec![suite(&package, &["--test", &target], 2).repeats(2)]));
         }
     }
     Ok(steps)

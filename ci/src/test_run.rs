@@ -2,8 +2,9 @@
 //!
 //! Most tests start real processes with real clocks, on machines that do other things too. A test that fails is
 //! therefore run once more, by itself: what fails then has failed, and what passes then is named at the end of the run,
-//! with what it said the first time, so that nobody overlooks it. Nothing is repeated twice, and a run that broke in
-//! any other way (it does not build, it hangs, it was killed) is not repeated at all.
+//! with what it said the first time, so that nobody overlooks it. Only what runs on an emulated CPU, which stalls and errs as
+//! no other does, is repeated twice; and a run that broke in any other way (it does not build, it hangs, it was killed)
+//! is not repeated at all.
 
 use std::process::Command;
 
@@ -15,6 +16,7 @@ use crate::steps::{Log, Step, cargo};
 pub struct TestRun {
     arguments: Vec<String>,
     threads: Option<u32>,
+    repeats: u32,
     envs: Vec<(String, String)>,
 }
 
@@ -23,13 +25,20 @@ impl TestRun {
     pub fn new<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let fixed = ["test", "--locked", "--no-fail-fast"].into_iter().map(String::from);
         let own = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
-        Self { arguments: fixed.chain(own).collect(), threads: None, envs: Vec::new() }
+        Self { arguments: fixed.chain(own).collect(), threads: None, repeats: 1, envs: Vec::new() }
     }
 
     /// With so many tests of a program at a time.
     #[must_use]
     pub fn threads(mut self, threads: u32) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// With failed tests run again so often at most, instead of once.
+    #[must_use]
+    pub fn repeats(mut self, times: u32) -> Self {
+        self.repeats = times;
         self
     }
 
@@ -50,7 +59,7 @@ impl TestRun {
     }
 
     fn run(&self, log: &Log) -> Result<()> {
-        log.run_or_repeat(self.command(&[]), |failed| self.command(failed))
+        log.run_or_repeat(self.command(&[]), self.repeats, |failed| self.command(failed))
     }
 
     /// All tests, or `only` those, one at a time.

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{terminal::Terminal, vmm::Vmm};
+use crate::{kvm_events, terminal::Terminal, vmm::Vmm};
 
 /// Where a target waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,7 @@ impl Site {
     /// Where /dev/kvm cannot be opened: these suites cannot do without.
     #[must_use]
     pub fn open() -> Self {
+        kvm_events::shown_at_panic();
         let kvm = File::options().read(true).write(true).open("/dev/kvm");
         assert!(kvm.is_ok(), "these tests need /dev/kvm, readable and writable: {:?}", kvm.err());
         let folder = tempfile::Builder::new().prefix("godwit-tests.").tempdir();

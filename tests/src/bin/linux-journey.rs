@@ -27,7 +27,7 @@ const BEATS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the kernel says of a stall that the emulator makes would fall into the middle of a heartbeat, which judges the
 /// stall itself.
-const CMDLINE: &str = "console=ttyS0 quiet panic=-1 rcupdate.rcu_cpu_stall_suppress=1 godwit.mem=16M \
+const CMDLINE: &str = "console=ttyS0 quiet panic=-1 rcupdate.rcu_cpu_stall_suppress=1 nosoftlockup godwit.mem=16M \
     godwit.rate=500 godwit.heartbeat=0.5";
 
 /// How a guest is moved.

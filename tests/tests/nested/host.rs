@@ -50,8 +50,11 @@ impl Journey {
         let name = program.rsplit('/').next().unwrap_or(program);
         let guest = |file: &str| format!("/guest/{series}/{file}");
         let (kernel, initrd) = (guest("vmlinuz"), guest("initramfs.cpio"));
-        let script =
-            format!("GODWIT_BIN=/work/godwit TMPDIR=/work exec {name} {kernel} {initrd} {arguments}");
+        let tracing = "/sys/kernel/tracing";
+        let script = format!(
+            "mount -t tracefs tracefs {tracing}; \
+             GODWIT_BIN=/work/godwit GODWIT_TRACING={tracing} TMPDIR=/work exec {name} {kernel} {initrd} {arguments}"
+        );
         let mut request = Request::new(["sh", "-c", &script])
             .bring(godwit())
             .and_then(|request| request.bring(program))
