@@ -28,6 +28,7 @@ mod memory;
 pub mod record;
 mod run_token;
 pub mod sandbox;
+mod turns;
 mod vcpu;
 mod vm_state;
 #[cfg(test)]
