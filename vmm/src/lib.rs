@@ -28,7 +28,6 @@ mod memory;
 pub mod record;
 mod run_token;
 pub mod sandbox;
-mod turns;
 mod vcpu;
 mod vm_state;
 #[cfg(test)]

@@ -29,7 +29,6 @@ use super::{
 use crate::{
     api::{CancelMigration, CancelReason, Client, ClientError, Security, SendMigration, TimeoutStrategy},
     control::notice,
-    turns,
 };
 
 /// How often progress is asked for.
@@ -187,8 +186,6 @@ pub struct Migrate {
 impl Migrate {
     /// Migrates, and prints the report.
     pub async fn execute(self) -> anyhow::Result<u8> {
-        // It watches; guests and those that move them come first.
-        turns::give_way();
         let client = Client::new(&self.api);
         let mut display = Display::new();
         let file = self.how.report_file()?;

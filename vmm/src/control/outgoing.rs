@@ -35,7 +35,6 @@ use crate::{
     Machine, MachineError,
     api::{Answer, Refusal, SendMigration, TimeoutStrategy},
     record::Fate,
-    turns,
 };
 
 /// Most lanes, where the request names none: one lane moves some GB/s, and four fill what links there are.
@@ -199,8 +198,6 @@ fn conclude(vmm: &Vmm, options: &Options, report: &Report) {
         if report.outcome == Outcome::Completed { now.guest.depart() } else { None }
     };
     if report.outcome == Outcome::Completed {
-        // Memory is given back, and words are said, while the guest finds its feet elsewhere, perhaps on these same CPUs.
-        turns::give_way();
         vmm.ledger().remember(*session, Fate::Moved, &to.to_string());
     }
     match failure(report) {

@@ -26,7 +26,6 @@ use crate::{
     footprint,
     record::{Ledger, LeftOpen, RecordError},
     sandbox::{Allowed, Mode, Paths, Sandbox, SandboxError},
-    turns,
 };
 
 /// Why a VMM process could not begin.
@@ -257,7 +256,6 @@ fn said(ending: Ending) -> (u8, Cancellation) {
             (exit.code(), Cancellation::GuestEnded(exit.to_string()))
         }
         Ending::MovedTo(address) => {
-            turns::give_way();
             notice(format_args!("the guest now runs at {address}; this process ends"));
             (0, Cancellation::ProcessEnds("the guest has moved away".into()))
         }

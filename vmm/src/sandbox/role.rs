@@ -212,7 +212,7 @@ const CONTROL: &[Row] = &[
         c::SYS_sched_setscheduler,
         Only::Masked { index: 1, mask: 0xffff_ffff, values: &[c::SCHED_BATCH as u64] },
     ),
-    // A vCPU begins with short turns; who has seen a guest off gives way.
+    // A vCPU begins with short turns.
     (c::SYS_sched_getattr, Any),
     (c::SYS_sched_setattr, Any),
     (c::SYS_rt_sigaction, Any),

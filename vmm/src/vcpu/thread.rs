@@ -12,11 +12,11 @@ use super::{
     Command,
     brake::{Brake, Slept},
     run::{Runner, Step},
+    sys,
 };
 use crate::{
     exit::{Exit, ExitSender},
     sandbox::{Role, enter_or_panic},
-    turns,
 };
 
 /// What the thread does next.
@@ -30,7 +30,7 @@ enum Next {
 pub(super) fn main(mut runner: Runner, commands: &Receiver<Command>, slept: &Slept) {
     let _report = ReportPanic { id: runner.id(), exits: runner.exits() };
     // An older kernel gives turns as long as everybody's.
-    let _ = turns::take_short_turns();
+    let _ = sys::take_short_turns();
     enter_or_panic(Role::Vcpu);
     let kickable = runner.kickable();
     let mut brake = Brake::default();
