@@ -32,12 +32,9 @@ const MANY_THREADS: usize = 40;
 fn child(what: &str) -> Output {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "sandbox::sandbox_test::in_a_child", "--nocapture", "--test-threads=1"]);
-    let folder = env::temp_dir().join(format!("godwit-{}-{}", std::process::id(), what.replace(' ', "-")));
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("ca-cert.pem"), "named").unwrap();
-    let ended = command.env(WHAT, what).env(FOLDER, &folder).output().unwrap();
-    fs::remove_dir_all(&folder).unwrap();
-    ended
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ca-cert.pem"), "named").unwrap();
+    command.env(WHAT, what).env(FOLDER, folder.path()).output().unwrap()
 }
 
 /// Confines itself as a VMM process does, and does what it was told to in a thread of the role.
