@@ -43,18 +43,20 @@ impl Kept {
     }
 
     fn take_in(&mut self, missing: &PageSet) {
-        let mut wanted = u64::from(missing.count());
-        let free = |held: u64| self.room.saturating_sub(held);
-        if wanted > free(self.pages.count().into()) {
+        let surplus = u64::from(missing.count()).saturating_sub(self.free());
+        if surplus > 0 {
             // As many of the old ones go as are needed, or all.
             let mut old = self.pages.clone();
             old.subtract(&self.now);
             old.subtract(&self.before);
-            let surplus = wanted - free(self.pages.count().into());
             old.iter().take(surplus as usize).for_each(|page| self.pages.remove(page));
         }
-        wanted = wanted.min(self.room.saturating_sub(self.pages.count().into()));
-        missing.iter().take(wanted as usize).for_each(|page| self.pages.insert(page));
+        let free = self.free();
+        missing.iter().take(free as usize).for_each(|page| self.pages.insert(page));
+    }
+
+    fn free(&self) -> u64 {
+        self.room - u64::from(self.pages.count())
     }
 }
 

@@ -247,9 +247,7 @@ impl Model {
             (_, _) if name.starts_with("zstd") => {
                 (self.coders.packs(content, self.coders.zstd(content)), shrinks.then_some(small))
             }
-            ("auto" | "adaptive", Kind::Again)
-                if self.codes(content, lanes) && content.delta_ratio > content.ratio =>
-            {
+            ("auto", Kind::Again) if self.codes(content, lanes) && content.delta_ratio > content.ratio => {
                 (taken_words, Some(delta))
             }
             ("auto" | "adaptive", _) if self.codes(content, lanes) => {
