@@ -66,13 +66,14 @@ fn rate(bytes: usize, time: Duration) -> f64 {
     bytes as f64 / time.as_secs_f64() / 1e6
 }
 
-/// A connection and a thread that drains it with `drain`.
+/// A connection as a migration makes it within one host, and a thread that drains it with `drain`.
 fn connection<T: Send + 'static>(
     drain: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (TcpStream, std::thread::JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
     stream.set_nodelay(true).expect("an option");
+    socket2::SockRef::from(&stream).set_tcp_congestion(b"reno").expect("an option");
     let (other, _) = listener.accept().expect("its other end");
     (stream, std::thread::spawn(move || drain(other)))
 }

@@ -1,5 +1,5 @@
-//! How migration packets are marked for the network: DSCP in their IP header, and a priority for this host's queues
-//! (802.1p and queueing disciplines map it).
+//! What a migration's sockets are to the network: DSCP in the IP header of their packets, a priority for this host's queues
+//! (802.1p and queueing disciplines map it), and the congestion control that decides when a packet may go.
 
 use std::{fmt, io, net::SocketAddr, str::FromStr};
 
@@ -112,20 +112,63 @@ impl FromStr for Priority {
     }
 }
 
+/// Longest name of a congestion control, in bytes (`TCP_CA_NAME_MAX`, with the zero behind it).
+const MAX_NAME_BYTES: usize = 15;
+
+/// A congestion control of TCP, by the name that the kernel has for it (tcp(7)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Congestion(String);
+
+impl Congestion {
+    /// What a connection within one host has: there is no network to be fair to, and this one never waits. A control that
+    /// paces, as BBR does, sets a timer for every few packets. Every kernel has it, and lets everybody choose it.
+    fn within_host() -> Self {
+        Self("reno".into())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Congestion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = (1..=MAX_NAME_BYTES).contains(&text.len());
+        if fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+            return Ok(Self(text.into()));
+        }
+        Err(format!(
+            "'{text}' is no congestion control; it is a name of 1 to {MAX_NAME_BYTES} letters and digits, such as cubic"
+        ))
+    }
+}
+
+impl fmt::Display for Congestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// How the sockets of a migration are marked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// DSCP of their packets.
     pub dscp: Option<Dscp>,
     /// Their priority in this host's queues.
     pub priority: Option<Priority>,
+    /// Their congestion control. Without one, this host's own; within this host one that does not pace.
+    pub congestion: Option<Congestion>,
 }
 
 impl Marks {
-    /// Whether there is nothing to mark.
+    /// Whether nothing was asked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.dscp.is_none() && self.priority.is_none()
+        *self == Self::default()
     }
 
     /// Marks a socket before it connects to `peer`, so that the first packet is marked too. The priority comes last,
@@ -146,6 +189,14 @@ impl Marks {
                     named(&error, format_args!("priority {priority} needs CAP_NET_ADMIN"))
                 }
                 _ => named(&error, format_args!("priority {priority} cannot be set")),
+            })?;
+        }
+        let within_host = peer.ip().to_canonical().is_loopback().then(Congestion::within_host);
+        if let Some(congestion) = self.congestion.as_ref().or(within_host.as_ref()) {
+            socket.set_tcp_congestion(congestion.0.as_bytes()).map_err(|error| {
+                let way_out =
+                    "net.ipv4.tcp_allowed_congestion_control lists what this host lets everybody choose";
+                named(&error, format_args!("congestion control {congestion} cannot be set ({way_out})"))
             })?;
         }
         Ok(())

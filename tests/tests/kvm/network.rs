@@ -17,8 +17,8 @@ fn a_cap_holds_is_raised_on_the_way_and_the_report_is_a_page() {
     let source = site.boot("memory=32M working_set=1M rate=100", &["--memory", "128M"]);
     let target = site.receive(Listen::Tcp, &[]);
     let page = text(&site.file("move.html"));
-    let network = ["--bandwidth", "1MB/s", "--dscp", "cs1", "--priority", "2", "--send-buffer", "1M"];
-    let arguments = [&network[..], &["--report", &page]].concat();
+    let network = ["--bandwidth", "1MB/s", "--dscp", "cs1", "--priority", "2", "--congestion", "reno"];
+    let arguments = [&network[..], &["--send-buffer", "1M", "--report", &page]].concat();
     let mut migration = source.begin_migration(&target.address(), &arguments);
     while source.ask(&["limit", "--bandwidth", "2MB/s"]).status != 0 {
         thread::sleep(Duration::from_millis(5));
@@ -49,6 +49,9 @@ fn a_failure_has_a_page_and_a_page_that_cannot_be_begins_nothing() {
     has(said.ended.sentence(), &["cannot write the report no/such/folder/page.html"]);
     let said = source.migrate("unix:no/such/socket", &["--dscp", "ef"]);
     has(said.ended.sentence(), &["a Unix socket has no packets"]);
+    let target = site.receive(Listen::Tcp, &[]);
+    let said = source.migrate(&target.address(), &["--congestion", "carrier-pigeon"]);
+    has(said.failed(Outcome::Failed), &["congestion control carrier-pigeon cannot be set"]);
     has(source.ask(&["limit", "--bandwidth", "none"]).sentence(), &["no migration is under way"]);
     source.wait_more_beats(2);
 }

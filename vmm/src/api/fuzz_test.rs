@@ -17,7 +17,7 @@ const BODIES: [&str; 11] = [
         "timeout_s":3600,"timeout_strategy":"Ignore","connections":2,"tls_dir":null,"memory_mode":"Precopy"}"#,
     r#"{"destination_url":"unix:/t","preset":"multistage,history=2","select":"midrange","order":"address",
         "stop":"xen,rounds=9,growth","slow":"none","encode":"zero,xbzrle,cache=8","escalate":"budget,ceiling=1s,cancel",
-        "bandwidth":12500000,"dscp":46,"priority":3,"send_buffer":"8M,low=5,high=70","dry_run":true}"#,
+        "bandwidth":12500000,"dscp":46,"priority":3,"congestion":"reno","send_buffer":"8M,low=5,high=70","dry_run":true}"#,
     r#"{"destination_url":"tcp:[::1]:1","tls":{"ca_cert":"a","cert":"b","key":"c"},"peers":["a.example","spiffe://a/*"]}"#,
     r#"{"receiver_url":"tcp:0.0.0.0:4000","memory_mode":"Precopy","zone_updates":[],"vfio_fds":[],"insecure":true}"#,
     r#"{"bandwidth":null}"#,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use godwit_migration::preset::Overrides;
 use godwit_transport::{
     MAX_BYTES_PER_S, MIN_BYTES_PER_S,
-    marks::{Dscp, Priority},
+    marks::{Congestion, Dscp, Priority},
     send_buffer::SendBuffer,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -50,6 +50,8 @@ pub struct SendMigration {
     pub dscp: Option<Dscp>,
     /// Priority of the sockets.
     pub priority: Option<Priority>,
+    /// Congestion control of the connections.
+    pub congestion: Option<Congestion>,
     /// Buffer between a lane and its socket.
     pub send_buffer: Option<SendBuffer>,
     /// What is tried when pre-copy makes no progress, such as `budget,ceiling=1s,throttle,cancel`.
@@ -60,7 +62,7 @@ pub struct SendMigration {
     pub security: Security,
 }
 
-const SEND_FIELDS: [&str; 24] = [
+const SEND_FIELDS: [&str; 25] = [
     "destination_url",
     "downtime_ms",
     "timeout_s",
@@ -75,6 +77,7 @@ const SEND_FIELDS: [&str; 24] = [
     "bandwidth",
     "dscp",
     "priority",
+    "congestion",
     "send_buffer",
     "escalate",
     "dry_run",
@@ -117,6 +120,9 @@ impl SendMigration {
             bandwidth: bandwidth(&mut fields)?,
             dscp: checked(&mut fields, "dscp", "a whole number, 0 to 63", Dscp::new)?,
             priority: checked(&mut fields, "priority", "a whole number, 0 to 7", Priority::new)?,
+            congestion: checked(&mut fields, "congestion", "a name such as \"cubic\"", |text: String| {
+                text.parse()
+            })?,
             send_buffer: checked(
                 &mut fields,
                 "send_buffer",
@@ -148,6 +154,7 @@ impl SendMigration {
             "bandwidth": self.bandwidth,
             "dscp": self.dscp.map(Dscp::number),
             "priority": self.priority.map(Priority::number),
+            "congestion": self.congestion.as_ref().map(Congestion::name),
             "send_buffer": self.send_buffer.map(|buffer| buffer.to_string()),
             "escalate": self.escalate,
             "dry_run": self.dry_run,

@@ -133,6 +133,7 @@ fn a_body_survives_the_way_from_client_to_server() {
         bandwidth: Some(12_500_000),
         dscp: Dscp::new(46).ok(),
         priority: Priority::new(3).ok(),
+        congestion: "bbr".parse().ok(),
         send_buffer: SendBuffer::new(1 << 20, 10, 90).ok(),
         escalate: Some("budget,ceiling=1s,cancel".into()),
         dry_run: true,
@@ -176,6 +177,8 @@ fn what_the_network_is_to_do_is_checked() {
         ("dscp", "64", "0 to 63"),
         ("dscp", "\"ef\"", "0 to 63"),
         ("priority", "8", "0 to 7"),
+        ("congestion", "\"\"", "1 to 15"),
+        ("congestion", "7", "\"cubic\""),
         ("send_buffer", "8", "8M,low=5,high=70"),
         ("send_buffer", "\"8M,low=9,high=8\"", "low below high"),
     ] {

@@ -11,7 +11,7 @@ use godwit_migration::{
 };
 use godwit_transport::{
     address::Address,
-    marks::{Dscp, Priority},
+    marks::{Congestion, Dscp, Priority},
     send_buffer::SendBuffer,
 };
 use serde::Deserialize;
@@ -95,6 +95,10 @@ pub struct How {
     /// Priority of the packets in this host's queues (SO_PRIORITY): 0 to 7, 7 only with CAP_NET_ADMIN
     #[arg(long, value_name = "N")]
     pub priority: Option<Priority>,
+    /// Congestion control of the connections (tcp(7)), such as cubic or bbr [default: this host's; to this host itself reno,
+    /// which does not pace]
+    #[arg(long, value_name = "NAME")]
+    pub congestion: Option<Congestion>,
     /// A buffer between each lane and its socket, a size with marks in percent such as 8M,low=5,high=70: collects
     /// below the low mark, drains by itself above it, holds the lane up above the high mark [default: none]
     #[arg(long, value_name = "BUFFER")]
@@ -137,6 +141,7 @@ impl How {
             bandwidth: self.bandwidth,
             dscp: self.dscp,
             priority: self.priority,
+            congestion: self.congestion,
             send_buffer: self.send_buffer,
             escalate: self.escalate,
             dry_run: false,

@@ -25,7 +25,7 @@ struct Flags {
 fn all_flags_arrive() {
     let line = "x --preset clark2005 --select time-series,m=2 --order address --stop xen,growth --slow none \
                 --encode zero,rle --downtime 30ms --timeout 1min --on-timeout force --lanes 4 \
-                --bandwidth 125MB/s --dscp af21 --priority 6 --send-buffer 8M --escalate budget,cancel";
+                --bandwidth 125MB/s --dscp af21 --priority 6 --congestion cubic --send-buffer 8M --escalate budget,cancel";
     let request = Flags::try_parse_from(line.split_whitespace()).unwrap().how.request("tcp:h:1".into());
     assert_eq!(
         request,
@@ -46,6 +46,7 @@ fn all_flags_arrive() {
             bandwidth: Some(125_000_000),
             dscp: Dscp::new(18).ok(),
             priority: Priority::new(6).ok(),
+            congestion: "cubic".parse().ok(),
             send_buffer: SendBuffer::new(8 << 20, 5, 70).ok(),
             escalate: Some("budget,cancel".into()),
             dry_run: false,
@@ -93,6 +94,7 @@ fn values_that_cannot_be_are_refused_by_name_with_the_range() {
         ("--bandwidth", "1KB/s", "100 to 1000000000 KB/s"),
         ("--dscp", "64", "0 to 63"),
         ("--priority", "8", "0 to 7"),
+        ("--congestion", "a-name-too-long-for-it", "1 to 15"),
         ("--send-buffer", "1K", "262144 to 1073741824"),
     ] {
         let said = Flags::try_parse_from(["x", flag, value]).err().unwrap().to_string();

@@ -104,10 +104,10 @@ fn options(request: SendMigration, memory_bytes: u64) -> Result<Options, Refusal
     if lanes == 0 || lanes > MAX_LANES {
         return Err(Refusal::bad_request(format!("{lanes} lanes cannot be; there are 1 to {MAX_LANES}")));
     }
-    let marks = Marks { dscp: request.dscp, priority: request.priority };
+    let marks = Marks { dscp: request.dscp, priority: request.priority, congestion: request.congestion };
     if matches!(to, Address::Unix(_)) && !marks.is_empty() {
         return Err(Refusal::bad_request(
-            "a Unix socket has no packets that dscp and priority could mark; they are for tcp:HOST:PORT",
+            "a Unix socket has no packets for dscp, priority and congestion; they are for tcp:HOST:PORT",
         ));
     }
     let escalate = match &request.escalate {

@@ -241,6 +241,7 @@ async fn requests_that_cannot_be_are_refused_before_anything_begins() {
         (with(|r| r.destination_url = "localhost".into()), "tcp:HOST:PORT"),
         (with(|r| r.dscp = "ef".parse().ok()), "for tcp:HOST:PORT"),
         (with(|r| r.priority = "1".parse().ok()), "for tcp:HOST:PORT"),
+        (with(|r| r.congestion = "reno".parse().ok()), "for tcp:HOST:PORT"),
     ] {
         let (status, said) = source.refused(call).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");

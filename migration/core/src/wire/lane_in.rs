@@ -17,7 +17,9 @@ use crate::{
 };
 
 const BUFFER_BYTES: usize = 256 << 10;
-const _: () = assert!(BUFFER_BYTES > FRAME_HEADER_BYTES + MAX_PACKED_BYTES);
+const _: () = assert!(BUFFER_BYTES > 2 * FRAME_HEADER_BYTES + MAX_PACKED_BYTES);
+/// The least that is asked for at once: many small frames.
+const MIN_READ_BYTES: usize = 64 << 10;
 
 /// Something that the control side wants to know of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum LaneEvent {
 /// The receiving end of one lane.
 pub struct LaneIn {
     wire: Bytes,
+    /// Bytes of the frame on the wire that has begun, as far as its header has come.
+    begun: usize,
     unpacked: Bytes,
     unpacker: Unpacker,
     packed_sequence: u32,
@@ -77,6 +81,7 @@ impl LaneIn {
     pub fn new(lane: u8, lanes: u8, pages: u32) -> Self {
         Self {
             wire: Bytes { bytes: vec![0; BUFFER_BYTES], start: 0, end: 0 },
+            begun: 0,
             unpacked: Bytes::default(),
             unpacker: Unpacker::default(),
             packed_sequence: 0,
@@ -94,12 +99,14 @@ impl LaneIn {
         }
     }
 
-    /// Room for the next bytes; never empty after [`Self::next`] has returned `None`.
+    /// Room for the next bytes; never empty after [`Self::next`] has returned `None`. It ends where the frame that has
+    /// begun and the header behind it end, so that nothing is left over that would have to be moved.
     pub fn space(&mut self) -> &mut [u8] {
         let Bytes { bytes, start, end } = &mut self.wire;
         bytes.copy_within(*start..*end, 0);
         *end -= std::mem::take(start);
-        &mut bytes[*end..]
+        let last = (self.begun + FRAME_HEADER_BYTES).max(MIN_READ_BYTES).min(bytes.len());
+        &mut bytes[*end..last]
     }
 
     /// `bytes` of [`Self::space`] have been filled.
@@ -135,6 +142,7 @@ impl LaneIn {
     /// The next frame from the wire. The outer `None`: it has not come.
     fn wire_frame(&mut self, sink: &dyn PageSink) -> Result<Option<Option<LaneEvent>>, LaneError> {
         let Some((header, frame)) = self.wire.frame(self.frames.pages)? else {
+            self.begun = 0;
             return Ok(None);
         };
         let packed = header.kind == FrameKind::Packed;
@@ -144,6 +152,7 @@ impl LaneIn {
             self.frames.check_place(&header)?;
         }
         if !whole(&header, frame) {
+            self.begun = FRAME_HEADER_BYTES + header.bytes as usize;
             return Ok(None);
         }
         let checksum = frame::verify(frame)?;

@@ -96,6 +96,33 @@ fn receive(wire: &[u8], step: usize, log: &Log) -> Result<(Vec<LaneEvent>, bool)
     Ok((events, lane.at_end()))
 }
 
+#[test]
+fn a_read_ends_behind_the_next_header_so_that_nothing_is_left_to_move() {
+    let mut out = LaneOut::new(&Encoding::parse("none").unwrap());
+    let mut wire = vec![];
+    out.begin_round(1, false);
+    for page in 0..64 {
+        if out.page(page, &Versions(1)) {
+            wire.extend_from_slice(out.take());
+        }
+    }
+    out.end_round(false);
+    wire.extend_from_slice(out.take());
+    let (mut lane, mut asked, mut rest) = (LaneIn::new(0, 1, PAGES), vec![], &wire[..]);
+    while !rest.is_empty() {
+        let space = lane.space();
+        asked.push(space.len());
+        let (now, later) = rest.split_at(space.len().min(rest.len()));
+        space[..now.len()].copy_from_slice(now);
+        lane.filled(now.len());
+        rest = later;
+        while lane.next(&Log::default()).unwrap().is_some() {}
+    }
+    // Of the first frame nothing is known at first; four frames have 16 pages each, and the round's end has none.
+    let frame = frame::FRAME_HEADER_BYTES + 16 * PAGE_BYTES;
+    assert_eq!(asked, [16 * PAGE_BYTES, 2 * frame::FRAME_HEADER_BYTES, frame, frame, frame]);
+}
+
 fn rounds() -> impl Strategy<Value = Vec<Vec<u32>>> {
     let runs = proptest::collection::vec((0..PAGES, 1u32..70), 0..8);
     let round = runs.prop_map(|runs| runs.into_iter().flat_map(|(at, n)| at..(at + n).min(PAGES)).collect());

@@ -2,13 +2,14 @@
 
 use crate::{
     Listener,
-    marks::{Dscp, Marks, Priority},
+    marks::{Congestion, Dscp, Marks, Priority},
     protection::Protection,
     socket::Socket,
 };
 
 fn marks(dscp: &str, priority: Option<&str>) -> Marks {
-    Marks { dscp: Some(dscp.parse().unwrap()), priority: priority.map(|p| p.parse().unwrap()) }
+    let priority = priority.map(|p| p.parse().unwrap());
+    Marks { dscp: Some(dscp.parse().unwrap()), priority, congestion: None }
 }
 
 async fn dialled(address: &str, marks: &Marks) -> Socket {
@@ -39,6 +40,33 @@ async fn nothing_is_marked_that_was_not_asked_for() {
     assert!(options.tcp_nodelay().unwrap());
 }
 
+/// The congestion control of a connection to `address`, by name.
+async fn congestion_of(address: &str, asked: Option<&str>) -> String {
+    let marks = Marks { congestion: asked.map(|name| name.parse().unwrap()), ..Marks::default() };
+    let name = dialled(address, &marks).await.tcp().unwrap().tcp_congestion().unwrap();
+    String::from_utf8(name.into_iter().take_while(|&byte| byte != 0).collect()).unwrap()
+}
+
+#[tokio::test]
+async fn within_a_host_nothing_is_paced_unless_it_is_asked_for() {
+    let of_host = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
+    for address in ["tcp:127.0.0.1:0", "tcp:[::1]:0"] {
+        assert_eq!(congestion_of(address, None).await, "reno");
+        assert_eq!(congestion_of(address, Some(of_host.trim())).await, of_host.trim());
+    }
+}
+
+#[tokio::test]
+async fn a_congestion_control_that_is_not_there_is_named() {
+    let listener = Listener::bind(&"tcp:127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let marks = Marks { congestion: Some("carrier-pigeon".parse().unwrap()), ..Marks::default() };
+    let dialled = Socket::dial(listener.address(), &marks, &Protection::Local, None).await;
+    let said = dialled.err().unwrap().to_string();
+    for words in ["congestion control carrier-pigeon", "tcp_allowed_congestion_control"] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 #[test]
 fn what_is_no_mark_is_refused_with_what_is_one() {
     for bad in ["64", "-1", "af14", "", "0x10"] {
@@ -48,6 +76,10 @@ fn what_is_no_mark_is_refused_with_what_is_one() {
     for bad in ["8", "-1", "high", ""] {
         let said = bad.parse::<Priority>().unwrap_err();
         assert!(said.contains("0 to 7") && said.contains("CAP_NET_ADMIN"), "{said}");
+    }
+    for bad in ["", "no name", "sixteen_letters_", "caf\u{e9}"] {
+        let said = bad.parse::<Congestion>().unwrap_err();
+        assert!(said.contains("1 to 15"), "{said}");
     }
     assert_eq!(("cs6".parse::<Dscp>().unwrap().number(), "7".parse::<Priority>().unwrap().number()), (48, 7));
 }
