@@ -170,9 +170,13 @@ fn begin(
         move || {
             let _driving = Driving(Arc::clone(&host.vmm));
             let report = runtime.block_on(migrate(&options, &mut host, &handle));
-            conclude(&host.vmm, &options, &report);
-            // The client may have left; the report stays in `vmm`.
+            let ending = conclude(&host.vmm, &options, &report);
+            // The client may have left; the report stays in `vmm`. It comes before the end of the process, which waits only for
+            // answers that are there.
             let _ = report_to.send(report);
+            if let Some(ending) = ending {
+                host.vmm.end(ending);
+            }
         }
     };
     std::thread::Builder::new()
@@ -184,8 +188,9 @@ fn begin(
     Ok(report)
 }
 
-/// What the end of a migration means for this process.
-fn conclude(vmm: &Vmm, options: &Options, report: &Report) {
+/// What the end of a migration means for this process: of a guest that has moved nothing is left here when this returns, not
+/// even the name of a socket.
+fn conclude(vmm: &Vmm, options: &Options, report: &Report) -> Option<Ending> {
     let Options { session, to, protection, .. } = options;
     let departed = {
         let mut now = vmm.now();
@@ -200,11 +205,14 @@ fn conclude(vmm: &Vmm, options: &Options, report: &Report) {
     if report.outcome == Outcome::Completed {
         vmm.ledger().remember(*session, Fate::Moved, &to.to_string());
     }
-    match failure(report) {
-        None => vmm.end(Ending::MovedTo(to.to_string())),
-        Some(sentences) => notice(sentences.join(": ")),
-    }
     drop(departed);
+    match failure(report) {
+        None => Some(Ending::MovedTo(to.to_string())),
+        Some(sentences) => {
+            notice(sentences.join(": "));
+            None
+        }
+    }
 }
 
 /// What is said about a migration that did not complete.
