@@ -70,10 +70,18 @@ fn rate(bytes: usize, time: Duration) -> f64 {
 fn connection<T: Send + 'static>(
     drain: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (TcpStream, std::thread::JoinHandle<T>) {
+    let (stream, thread) = connection_of_host(drain);
+    socket2::SockRef::from(&stream).set_tcp_congestion(b"reno").expect("an option");
+    (stream, thread)
+}
+
+/// The same with the congestion control that this host gives whoever asks for none.
+fn connection_of_host<T: Send + 'static>(
+    drain: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (TcpStream, std::thread::JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
     stream.set_nodelay(true).expect("an option");
-    socket2::SockRef::from(&stream).set_tcp_congestion(b"reno").expect("an option");
     let (other, _) = listener.accept().expect("its other end");
     (stream, std::thread::spawn(move || drain(other)))
 }
@@ -227,9 +235,10 @@ fn zero_detection() {
 fn raw_path() {
     let memory = Memory::new(PAGES, noise);
     let same = memory.to_vec();
-    let [plain, from_memory, sent, sent_zero, put] = in_turn(
+    let [of_host, plain, from_memory, sent, sent_zero, put] = in_turn(
         RUNS,
         [
+            &mut || stream_of(connection_of_host(discard)),
             &mut plain,
             &mut || plain_from(&same),
             &mut || lane("none", &[&memory], None, discard).0,
@@ -237,15 +246,17 @@ fn raw_path() {
             &mut || lane("zero", &[&memory], None, deliver()).0,
         ],
     );
-    println!("plain stream, writes of 1 MiB: {plain:.0} MB/s from the cache, {from_memory:.0} from memory");
+    let control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").expect("the host's");
+    let control = control.trim();
     println!(
-        "lane, raw: {sent:.0} MB/s, {:.2} and {:.2} of the stream; with zero detection {sent_zero:.0}, {:.2} and {:.2}; put into \
-         memory at the other end {put:.0}",
-        sent / plain,
-        sent / from_memory,
-        sent_zero / plain,
-        sent_zero / from_memory
+        "plain stream, writes of 1 MiB: {of_host:.0} MB/s by {control}, which is this host's; by reno {plain:.0} from the cache, \
+         {from_memory:.0} from memory"
     );
+    let of =
+        |rate: f64| [of_host, plain, from_memory].map(|stream| format!("{:.2}", rate / stream)).join(", ");
+    println!("lane, raw: {sent:.0} MB/s, {} of these streams", of(sent));
+    println!("with zero detection {sent_zero:.0} MB/s, {}", of(sent_zero));
+    println!("and put into memory at the other end {put:.0} MB/s");
 }
 
 fn tls() {

@@ -282,6 +282,7 @@ impl Driver<'_> {
             Action::Throttle(throttle) => self.host.throttle(throttle).err().map(Event::HostFailed),
             Action::Pause => {
                 self.paused = true;
+                self.source.stops_guest(self.now());
                 let paused = self.host.pause();
                 self.tell_slowed();
                 Some(or_failed(paused, |()| Event::Paused))

@@ -30,6 +30,16 @@ fn counters_saturate_and_history_keeps_eight() {
     assert_eq!((book.dirtied()[0], book.history()[0], book.harvests()), (255, 0xff, 300));
 }
 
+#[test]
+fn the_last_harvest_is_owed_and_leaves_what_is_known_of_pages_alone() {
+    let mut book = PageBook::new(100);
+    book.observe(&set(100, &[3]));
+    book.sent(&PageSet::full(100));
+    book.observe_last(&set(100, &[3, 7]));
+    assert_eq!(*book.owed(), set(100, &[3, 7]));
+    assert_eq!((book.history()[3], book.dirtied()[3], book.dirtied()[7]), (0b1, 1, 0));
+}
+
 proptest! {
     #[test]
     fn owed_is_dirtied_or_never_sent(steps in proptest::collection::vec((proptest::collection::vec(0u32..70, 0..20), proptest::collection::vec(0u32..70, 0..20)), 0..10)) {

@@ -148,7 +148,7 @@ impl Context {
     pub(super) fn harvested(&mut self, now: Time, dirty: PageSet) {
         self.drop_free();
         self.book.observe(&dirty);
-        self.account.harvested(now, u64::from(dirty.count()), u64::from(self.book.owed().count()));
+        self.account.harvested(now, u64::from(dirty.count()), self.owed_pages());
         self.dirty = dirty;
         let scene =
             Self::scene(&self.config, &self.account, &self.book, &self.dirty, self.account.rounds_begun());
@@ -156,6 +156,13 @@ impl Context {
         if self.account.rounds.len() == 1 && self.account.predicted_total_s.is_none() {
             self.account.predicted_total_s = self.forecast_total_s(now);
         }
+    }
+
+    /// The harvest of the guest that stands still. No policy is asked any more.
+    pub(super) fn harvested_last(&mut self, now: Time, dirty: &PageSet) {
+        self.drop_free();
+        self.book.observe_last(dirty);
+        self.account.harvested(now, u64::from(dirty.count()), self.owed_pages());
     }
 
     /// What the migration will have taken when it is over, by the rate and the writes that the first round has shown.

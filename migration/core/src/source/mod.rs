@@ -186,6 +186,12 @@ impl Source {
         self.phase = phase.step(&mut self.context, now, event);
     }
 
+    /// The guest is being stopped from `now` on. The decision is a harvest older: to take that in takes a millisecond for every
+    /// few GiB, and the guest runs meanwhile.
+    pub fn stops_guest(&mut self, now: Time) {
+        self.context.account.moments.pause = Some(now);
+    }
+
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.context.actions.pop_front()

@@ -258,7 +258,7 @@ impl Phase {
                 Self::FinalHarvest
             }
             (Self::FinalHarvest, Event::Harvested(dirty)) => {
-                context.harvested(now, dirty);
+                context.harvested_last(now, &dirty);
                 context.account.moments.harvested = Some(now);
                 let plan = context.last_plan();
                 send(context, now, plan, true);

@@ -236,6 +236,16 @@ fn free_pages_are_not_sent_until_somebody_writes_to_them() {
 }
 
 #[test]
+fn the_downtime_begins_when_the_guest_is_stopped_and_not_with_the_decision() {
+    let mut script = Script::new(config()).set_up().paused();
+    script.source.stops_guest(Duration::from_millis(24));
+    let mut script = script.last_round().handed_over();
+    script.at(33, said(TargetMessage::Running { cpu_us: 4000 }));
+    let Downtime { total, pause, .. } = script.report.unwrap().downtime_s;
+    assert!((pause - 0.001).abs() < 1e-12 && (total - 0.009).abs() < 1e-12, "{pause} of {total}");
+}
+
+#[test]
 fn the_time_that_was_taken_from_the_guest_is_in_the_report_of_each_round() {
     let scheme = crate::preset::Scheme::parse(
         "precopy",
