@@ -28,11 +28,15 @@ fn output_and_exit_code_come_back_as_they_are() {
 #[test]
 fn every_kernel_has_kvm_and_a_loopback_network() {
     for kernel in Series::ALL {
-        let script =
-            "[ -c /dev/kvm ] && [ -c /dev/net/tun ] && ping -c 1 -q 127.0.0.1 >/dev/null && uname -r";
+        let script = "[ -c /dev/kvm ] && [ -c /dev/net/tun ] && ping -c 1 -q 127.0.0.1 >/dev/null && uname -r && \
+             cat /sys/module/kvm/parameters/tsc_tolerance_ppm";
         let (outcome, output) = capture(&Request { kernel, cpus: 2, ..shell(script) }).unwrap();
         assert_eq!(outcome.code, 0, "{output}");
         assert!(output.starts_with(&format!("{kernel}.")), "{output}");
+        assert!(
+            output.ends_with("\n1000000\n"),
+            "a guest's clock would be at the mercy of the host's: {output}"
+        );
     }
 }
 

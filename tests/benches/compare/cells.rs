@@ -57,6 +57,16 @@ pub const CELLS: &[Cell] = &[
         godwit: DEFAULT,
         qemu: &[PLAIN, MULTIFD],
     },
+    // What a stop costs that reckons with every page of the guest.
+    Cell {
+        name: "large",
+        work: Workload { memory_mib: 16_384, ..text(64, 1000, 64) },
+        budget: Duration::from_millis(300),
+        cap: None,
+        runs: 5,
+        godwit: DEFAULT,
+        qemu: &[PLAIN, MULTIFD],
+    },
     Cell {
         name: "idle-125",
         work: text(512, 0, 64),
