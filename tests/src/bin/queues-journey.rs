@@ -16,7 +16,7 @@ use std::{
 use godwit_tests::{network::bridge, shell::Shell, site::Site, vmm::Vmm};
 
 /// Longest wait for one thing; the nested host is software.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// The least that godwit takes, and the most.
 const SIZES: [&str; 2] = ["4/128", "1024/1024"];
 const CMDLINE: &str = "console=ttyS0 quiet panic=-1 rcupdate.rcu_cpu_stall_suppress=1 godwit.shell=1 godwit.mem=4M \
