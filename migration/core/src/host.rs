@@ -72,11 +72,30 @@ pub trait DirtySource: Send + Sync {
     /// Its name in reports: `kvm-log`, `kvm-ring`.
     fn name(&self) -> &'static str;
 
-    /// Starts tracking: every write from the return of this call on is found by a later harvest.
+    /// Starts tracking of all pages: every write from the return of this call on is found by a later harvest.
     ///
     /// # Errors
     /// Where the host cannot.
     fn begin(&self) -> Result<(), HostError>;
+
+    /// Starts tracking without any page: for a harvest, and for a look, a page counts as written until it is armed or has been
+    /// harvested. False where the host cannot, and tracks all pages as [`begin`](Self::begin) does.
+    ///
+    /// # Errors
+    /// Where the host cannot track at all.
+    fn begin_unarmed(&self) -> Result<bool, HostError> {
+        self.begin().map(|()| false)
+    }
+
+    /// Arms those of `pages` that are in `range`, whole words of the set or up to its end: every write to them from the
+    /// return of this call on is found by a later harvest, and what was written before may be forgotten. Only pages that are not
+    /// armed yet. Called by lanes, concurrently with one another and with `peek`, never with `harvest`.
+    ///
+    /// # Errors
+    /// Where the host cannot.
+    fn arm(&self, _pages: &PageSet, _range: Range<u32>) -> Result<(), HostError> {
+        Ok(())
+    }
 
     /// Adds the pages written since the last harvest (or since `begin`), and forgets them. A write that races with
     /// the call is in this harvest or in the next.

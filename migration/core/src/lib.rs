@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arming;
 pub mod cancellation;
 pub mod codec;
 pub mod convergence;

@@ -6,10 +6,11 @@ use std::{
 };
 
 use godwit_migration::{
+    arming::Arming,
     convergence::ladder::Escalation,
     host::{DirtySource, FreePages, HostError, PageSource},
     limits::FREE_PAGES_WAIT,
-    page::PageSet,
+    page::{PageSet, Plan},
     preset::Scheme,
     report::{Outcome, Report},
     slow::Throttle,
@@ -95,6 +96,7 @@ pub async fn migrate(options: &Options, host: &mut dyn SourceHost, handle: &Hand
         pages: host.pages(),
         dirty,
         free: host.free_pages(),
+        unarmed: None,
         slowed_before: host.slowed(),
         options,
         host,
@@ -147,6 +149,8 @@ struct Driver<'a> {
     pages: Arc<dyn PageSource>,
     dirty: Arc<dyn DirtySource>,
     free: Option<Arc<dyn FreePages>>,
+    /// Pages that no harvest will miss, because they are not yet armed: from the start of tracking to the first round.
+    unarmed: Option<PageSet>,
     /// What had been taken from the guest's vCPUs before this migration.
     slowed_before: Duration,
     options: &'a Options,
@@ -248,7 +252,7 @@ impl Driver<'_> {
     /// Carries an action out. What waits for the peer or the guest is given up for a cancellation or a time-out, as long
     /// as there is a way back; the target then sees the link end in the middle of a message.
     async fn perform_in_time(&mut self, action: Action) -> Option<Event> {
-        let waits = matches!(action, Action::Send(_) | Action::OpenLanes(_) | Action::StartTracking)
+        let waits = matches!(action, Action::Send(_) | Action::OpenLanes(_) | Action::StartTracking(_))
             && self.source.can_cancel();
         if !waits {
             return self.perform(action).await;
@@ -273,11 +277,12 @@ impl Driver<'_> {
                     Event::LinkLost(format!("cannot open the lanes to {}: {error}", self.options.to))
                 }
             }),
-            Action::StartTracking => Some(or_failed(self.start_tracking().await, Event::Tracking)),
+            Action::StartTracking(arming) => {
+                Some(or_failed(self.start_tracking(arming).await, Event::Tracking))
+            }
             Action::Harvest => Some(or_failed(self.harvest(), Event::Harvested)),
             Action::SendRound { round, plan, last } => {
-                self.lanes.as_mut()?.send(round, &plan, last);
-                None
+                self.send_round(round, &plan, last).err().map(Event::HostFailed)
             }
             Action::Throttle(throttle) => self.host.throttle(throttle).err().map(Event::HostFailed),
             Action::Pause => {
@@ -364,7 +369,20 @@ impl Driver<'_> {
 
     /// Tracking first, then what was touched before: a page touched in between is in both. What is free is waited for a
     /// little, since the first round is the one that saves most by it.
-    async fn start_tracking(&mut self) -> Result<PageSet, HostError> {
+    ///
+    /// A guest that tells what is free has all its pages armed at once: one that it takes again and writes to before it is
+    /// armed would be left out as free, and be in no harvest.
+    async fn start_tracking(&mut self, arming: Arming) -> Result<PageSet, HostError> {
+        let unarmed = arming == Arming::AsSent && self.free.is_none() && self.dirty.begin_unarmed()?;
+        if unarmed {
+            let touched = self.touched()?;
+            let mut untouched = PageSet::full(self.pages.pages());
+            untouched.subtract(&touched);
+            self.dirty.arm(&untouched, 0..self.pages.pages())?;
+            // And what was touched before it was armed.
+            self.unarmed = Some(touched);
+            return self.touched();
+        }
         self.dirty.begin()?;
         if let Some(free) = self.free.clone() {
             free.begin()?;
@@ -376,9 +394,28 @@ impl Driver<'_> {
             free.peek(0..self.pages.pages(), &mut pages)?;
             self.source.handle(self.now(), Event::Free(pages));
         }
+        self.touched()
+    }
+
+    /// The pages that were ever touched.
+    fn touched(&self) -> Result<PageSet, HostError> {
         let mut touched = PageSet::empty(self.pages.pages());
         self.pages.touched(&mut touched)?;
         Ok(touched)
+    }
+
+    /// Gives a round to the lanes. The first of them arms as it goes what is not armed; what is not in it is armed now.
+    fn send_round(&mut self, round: u32, plan: &Arc<Plan>, last: bool) -> Result<(), HostError> {
+        let unarmed = self.unarmed.take();
+        let arms = unarmed.is_some();
+        if let Some(mut others) = unarmed {
+            others.subtract(&plan.pages);
+            self.dirty.arm(&others, 0..self.pages.pages())?;
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.send(round, plan, last, arms);
+        }
+        Ok(())
     }
 
     /// What is free is taken before the harvest, and asked for again after it: [`FreePages`] says why.
@@ -390,6 +427,7 @@ impl Driver<'_> {
             free.take(&mut pages)?;
             self.source.handle(self.now(), Event::Free(pages));
         }
+        self.unarmed = None;
         let mut dirty = empty;
         self.dirty.harvest(&mut dirty)?;
         if let Some(free) = self.free.as_ref().filter(|_| !self.paused) {

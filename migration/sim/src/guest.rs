@@ -6,6 +6,7 @@
 use std::{ops::Range, time::Duration};
 
 use godwit_migration::{
+    arming::Arming,
     host::{HostError, PageBytes, PageSource},
     limits::{PAGE_BYTES, REGION_ALIGN_PAGES},
     page::PageSet,
@@ -117,6 +118,8 @@ pub(crate) struct Guest {
     workload: Box<dyn Workload>,
     /// What was written since the last harvest, where tracking is on.
     log: Option<PageSet>,
+    /// Pages that are in the log because they are not armed, up to the first harvest.
+    unarmed: Option<PageSet>,
     running: bool,
     /// The guest's own time, and the moment up to which it has been played.
     ran: Duration,
@@ -143,6 +146,7 @@ impl Guest {
             memory: Memory { versions },
             workload,
             log: None,
+            unarmed: None,
             running: true,
             ran: Duration::ZERO,
             played: Duration::ZERO,
@@ -306,18 +310,40 @@ impl Guest {
         self.log.is_some()
     }
 
-    pub(crate) fn begin_tracking(&mut self, now: Duration) {
+    /// Starts tracking. Where the guest tells what it frees, all pages are armed at once.
+    pub(crate) fn begin_tracking(&mut self, now: Duration, arming: Arming) {
         self.play(now);
-        self.log = Some(PageSet::empty(self.memory.pages()));
+        let mut log = PageSet::empty(self.memory.pages());
+        if arming == Arming::AsSent && self.frees.is_none() {
+            self.memory.touched(&mut log).expect("memory tells what was touched");
+            self.unarmed = Some(log.clone());
+        }
+        self.log = Some(log);
+    }
+
+    /// Arms what is not armed and not in `round`. False where all is armed.
+    pub(crate) fn arm_others(&mut self, round: &PageSet) -> bool {
+        let (Some(mut others), Some(log)) = (self.unarmed.take(), &mut self.log) else { return false };
+        others.subtract(round);
+        log.subtract(&others);
+        true
+    }
+
+    /// Arms those of `pages`, none of which is armed, that are in `range`.
+    pub(crate) fn arm(&mut self, pages: &PageSet, range: Range<u32>) {
+        if let Some(log) = &mut self.log {
+            pages.runs_in(range).for_each(|run| log.remove_range(run));
+        }
     }
 
     pub(crate) fn end_tracking(&mut self) {
-        self.log = None;
+        (self.log, self.unarmed) = (None, None);
     }
 
     /// What was written since the last harvest; forgets it.
     pub(crate) fn harvest(&mut self, now: Duration) -> PageSet {
         self.play(now);
+        self.unarmed = None;
         let empty = PageSet::empty(self.memory.pages());
         self.log.as_mut().map_or(empty.clone(), |log| std::mem::replace(log, empty))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use godwit_migration::{host::PageSource, limits::PAGE_BYTES, page::PageSet};
+use godwit_migration::{arming::Arming, host::PageSource, limits::PAGE_BYTES, page::PageSet};
 
 use crate::{guest::*, workload::Sequential};
 
@@ -41,7 +41,7 @@ fn touched_is_what_was_ever_written_tracked_or_not() {
 #[test]
 fn the_log_has_each_write_once_and_only_while_it_is_on() {
     let mut guest = guest();
-    guest.begin_tracking(SECOND);
+    guest.begin_tracking(SECOND, Arming::AtOnce);
     guest.play(SECOND * 12 / 10);
     assert!(guest.is_logged(75) && !guest.is_logged(76) && !guest.is_logged(73));
     assert_eq!(members(&guest.harvest(SECOND * 13 / 10)), [74, 75, 76]);
@@ -49,6 +49,19 @@ fn the_log_has_each_write_once_and_only_while_it_is_on() {
     guest.end_tracking();
     assert!(!guest.tracked());
     assert!(guest.harvest(SECOND * 2).is_empty());
+}
+
+#[test]
+fn what_is_not_armed_is_in_the_log_up_to_the_first_harvest() {
+    let mut guest = guest();
+    guest.begin_tracking(SECOND, Arming::AsSent);
+    assert!(guest.is_logged(0) && guest.is_logged(73) && !guest.is_logged(74), "what was touched is");
+    let round = PageSet::full(128).filtered(|page| page >= 64);
+    assert!(guest.arm_others(&round) && !guest.arm_others(&round));
+    assert!(!guest.is_logged(0) && guest.is_logged(73), "what is not in the round is armed");
+    guest.arm(&round, 64..70);
+    assert_eq!(members(&guest.harvest(SECOND * 11 / 10)), [70, 71, 72, 73, 74]);
+    assert!(guest.harvest(SECOND * 11 / 10).is_empty());
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Both ends of a lane: the engine's [`LaneOut`] and [`LaneIn`], in steps instead of threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use godwit_migration::{
+    arming,
     codec::Encoding,
     host::{HostError, PageBytes, PageSink},
     limits::PAGE_BYTES,
@@ -24,6 +28,8 @@ pub(crate) struct SendingLane {
 struct Job {
     plan: Arc<Plan>,
     last: bool,
+    /// Since when its pages are armed as they are sent.
+    arms: Option<Duration>,
     blocks: std::vec::IntoIter<u32>,
     /// What is left of a block.
     pages: std::vec::IntoIter<u32>,
@@ -44,19 +50,25 @@ impl SendingLane {
         Self { lane, lanes, out: LaneOut::new(encoding), job: None }
     }
 
-    pub(crate) fn begin(&mut self, round: u32, plan: &Arc<Plan>, last: bool) {
+    /// Begins a round, whose pages are armed as it goes, from `arms` on.
+    pub(crate) fn begin(&mut self, round: u32, plan: &Arc<Plan>, last: bool, arms: Option<Duration>) {
         self.out.begin_round(round, last);
         let blocks: Vec<_> = plan
             .blocks(self.lane, self.lanes)
             .filter(|&block| plan.pages.runs_in(Plan::block_range(block)).next().is_some())
             .collect();
-        self.job =
-            Some(Job { plan: plan.clone(), last, blocks: blocks.into_iter(), pages: vec![].into_iter() });
+        self.job = Some(Job {
+            plan: plan.clone(),
+            last,
+            arms,
+            blocks: blocks.into_iter(),
+            pages: vec![].into_iter(),
+        });
     }
 
     /// Goes on until a write is due or a block has been read, whichever is first. The guest has been played up to
     /// now. `None` between rounds.
-    pub(crate) fn step(&mut self, guest: &Guest) -> Option<Step> {
+    pub(crate) fn step(&mut self, guest: &mut Guest, now: Duration) -> Option<Step> {
         let job = self.job.as_mut()?;
         if job.pages.len() == 0 {
             let Some(block) = job.blocks.next() else {
@@ -64,6 +76,7 @@ impl SendingLane {
                 self.job = None;
                 return Some(Step { pages: 0, bytes: self.out.take().to_vec(), ended: Some(totals) });
             };
+            job.arm(block, guest, self.out.round_pages() * u64::from(self.lanes), now);
             job.pages = job.pages_of(block, guest).into_iter();
         }
         let mut pages = 0;
@@ -78,10 +91,21 @@ impl SendingLane {
 }
 
 impl Job {
+    /// Arms `block`, which is about to go, or all that are left where it no longer pays, if all lanes have sent so many pages.
+    fn arm(&mut self, block: u32, guest: &mut Guest, sent: u64, now: Duration) {
+        let Some(since) = self.arms else { return };
+        guest.arm(&self.plan.pages, Plan::block_range(block));
+        if !arming::pays(sent, now.saturating_sub(since)) {
+            self.arms = None;
+            let rest = self.blocks.as_slice().iter();
+            rest.for_each(|&block| guest.arm(&self.plan.pages, Plan::block_range(block)));
+        }
+    }
+
     /// The pages of `block` that go, as of now.
     fn pages_of(&self, block: u32, guest: &Guest) -> Vec<u32> {
         let pages = self.plan.pages.runs_in(Plan::block_range(block)).flatten();
-        if self.plan.skip_redirtied {
+        if self.plan.skip_redirtied && self.arms.is_none() {
             pages.filter(|&page| !guest.is_logged(page)).collect()
         } else {
             pages.collect()

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use godwit_migration::{
+    arming::Arming,
     codec::Encoding,
     host::{HostError, PageSource},
     page::PageSet,
@@ -124,7 +125,7 @@ impl SourceSide {
         match action {
             // A round trip for each connection, one after another.
             Action::OpenLanes(count) => world.wire.link.latency * 2 * u32::from(*count),
-            Action::StartTracking => world.costs.start_tracking,
+            Action::StartTracking(_) => world.costs.start_tracking,
             Action::Harvest => world.costs.harvest,
             Action::Pause => world.costs.pause,
             Action::Save => world.costs.save,
@@ -137,8 +138,8 @@ impl SourceSide {
         let event = match action {
             Action::Send(message) => return self.say(world, &message),
             Action::OpenLanes(count) => self.open_lanes(world, count),
-            Action::StartTracking => {
-                self.start_tracking(world).map_or_else(Event::HostFailed, Event::Tracking)
+            Action::StartTracking(arming) => {
+                self.start_tracking(world, arming).map_or_else(Event::HostFailed, Event::Tracking)
             }
             Action::Harvest => self.harvest(world).map_or_else(Event::HostFailed, Event::Harvested),
             Action::SendRound { round, plan, last } => {
@@ -146,8 +147,9 @@ impl SourceSide {
                     .note(Side::Source, format!("round {round}: {} pages, last: {last}", plan.pages.count()));
                 self.waiting = self.lanes.len();
                 self.totals = LaneTotals::default();
+                let arms = self.guest.arm_others(&plan.pages).then_some(world.now);
                 for (lane, out) in (0..).zip(&mut self.lanes) {
-                    out.begin(round, &plan, last);
+                    out.begin(round, &plan, last, arms);
                     world.agenda.add(world.now, Happening::LaneSteps(lane));
                 }
                 return;
@@ -194,9 +196,9 @@ impl SourceSide {
         Event::LanesOpen
     }
 
-    fn start_tracking(&mut self, world: &World) -> Result<PageSet, HostError> {
+    fn start_tracking(&mut self, world: &World, arming: Arming) -> Result<PageSet, HostError> {
         world.fails(Task::StartTracking)?;
-        self.guest.begin_tracking(world.now);
+        self.guest.begin_tracking(world.now, arming);
         self.tell_free(world);
         let mut touched = PageSet::empty(self.guest.memory.pages());
         self.guest.memory.touched(&mut touched)?;
@@ -282,7 +284,9 @@ impl SourceSide {
     /// A lane goes on with its round.
     pub(crate) fn lane_steps(&mut self, world: &mut World, lane: u8) {
         self.guest.play(world.now);
-        let Some(step) = self.lanes.get_mut(usize::from(lane)).and_then(|out| out.step(&self.guest)) else {
+        let Some(step) =
+            self.lanes.get_mut(usize::from(lane)).and_then(|out| out.step(&mut self.guest, world.now))
+        else {
             return;
         };
         let ready = world.now.saturating_add(world.costs.page * step.pages);

@@ -113,6 +113,14 @@ fn addresses_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn one_that_takes_no_command_line_is_named() {
+    let mut image = BzImage::new();
+    image.put(0x201, &[0x238u16 as u8 - 2]); // the header ends before cmdline_size
+    let message = refusal(&image.0);
+    assert!(message.contains("godwit-boot-") && message.contains("takes 0"), "{message}");
+}
+
+#[test]
 fn every_truncation_is_refused() {
     let image = BzImage::new().0;
     let memory = memory(32 * MIB);

@@ -142,8 +142,10 @@ pub enum BootError {
         room: u64,
     },
     /// Longer than the kernel would read.
-    #[error("the command line has {length} bytes and the kernel takes {limit}; shorten --cmdline")]
+    #[error("the command line has {length} bytes and the kernel '{name}' takes {limit}; shorten --cmdline")]
     CommandLineTooLong {
+        /// The kernel's file.
+        name: String,
         /// Its size without the NUL.
         length: usize,
         /// The most that fits.

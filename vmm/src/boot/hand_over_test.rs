@@ -133,11 +133,12 @@ fn the_command_line_has_a_limit() {
     let memory = memory(32 * MIB);
     assert!(hand_over(&memory, &pvh_kernel(), None, &"x".repeat(2047)).is_ok());
     let long = hand_over(&memory, &pvh_kernel(), None, &"x".repeat(2048)).unwrap_err().to_string();
-    assert_eq!(long, "the command line has 2048 bytes and the kernel takes 2047; shorten --cmdline");
+    assert!(long.starts_with("the command line has 2048 bytes and the kernel '"), "{long}");
+    assert!(long.ends_with("' takes 2047; shorten --cmdline"), "{long}");
     let mut image = BzImage::new();
     image.put(0x238, &255u32.to_le_bytes());
     let own = hand_over(&memory, &image.0, None, &"x".repeat(256)).unwrap_err().to_string();
-    assert!(own.contains("the kernel takes 255"), "{own}");
+    assert!(own.contains("' takes 255"), "{own}");
     let nul = hand_over(&memory, &pvh_kernel(), None, "quiet\0debug").unwrap_err().to_string();
     assert!(nul.contains("a control character at byte 5"), "{nul}");
 }

@@ -111,12 +111,12 @@ struct Loaded {
 pub fn load(memory: &GuestMemory, request: &BootRequest) -> Result<Entry, BootError> {
     let kernel = match request.kernel {
         Kernel::Builtin(bytes) => {
-            let (name, length) = ("builtin:load".to_owned(), bytes.len() as u64);
+            let (name, length) = (request.kernel.to_string(), bytes.len() as u64);
             load_kernel(memory, Image { name, length, source: Cursor::new(bytes) })?
         }
         Kernel::File(path) => load_kernel(memory, Image::open(Role::Kernel, path)?)?,
     };
-    write_command_line(memory, request.cmdline, &kernel)?;
+    write_command_line(memory, request, &kernel)?;
     reset_vector::write(memory)?;
     let initrd = request.initrd.map(|path| initrd::load(memory, path, &kernel)).transpose()?;
     match kernel.protocol {
@@ -151,11 +151,13 @@ fn require_room(memory: &GuestMemory, name: &str, end: u64) -> Result<(), BootEr
     })
 }
 
-fn write_command_line(memory: &GuestMemory, cmdline: &str, kernel: &Loaded) -> Result<(), BootError> {
+fn write_command_line(memory: &GuestMemory, request: &BootRequest, kernel: &Loaded) -> Result<(), BootError> {
+    let cmdline = request.cmdline;
     let own_limit = kernel.header.map_or(usize::MAX, |h| h.cmdline_size as usize);
     let limit = own_limit.min(COMMAND_LINE_SIZE - 1);
     if cmdline.len() > limit {
-        return Err(BootError::CommandLineTooLong { length: cmdline.len(), limit });
+        let name = request.kernel.to_string();
+        return Err(BootError::CommandLineTooLong { name, length: cmdline.len(), limit });
     }
     if let Some(offset) = cmdline.bytes().position(|b| b.is_ascii_control() && b != b'\t') {
         return Err(BootError::CommandLineCharacter { offset });

@@ -3,14 +3,23 @@
 //!
 //! Why no write is lost: a bit is set before the page is written to, and cleared (and the page protected again)
 //! before the engine copies the page. A write before the clear is in the copy; one after it sets the bit anew.
+//!
+//! Pages that are armed as they are sent: the log begins with every bit set and nothing protected, and to arm a page is to
+//! clear its bit, for the same reason just before the copy.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use godwit_migration::{
     host::{DirtySource, HostError},
     page::PageSet,
 };
-use kvm_bindings::{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE};
+use kvm_bindings::{
+    KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_INITIALLY_SET, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE,
+};
 use kvm_ioctls::VmFd;
 
 use super::{Slots, slots::Slot};
@@ -24,6 +33,8 @@ const WORD_PAGES: u32 = u64::BITS;
 /// Dirty tracking by KVM's dirty log.
 pub(crate) struct KvmDirtyLog {
     slots: Slots,
+    /// Whether KVM can begin with all pages in the log and protect each as it is cleared.
+    initially_set: bool,
     /// Room for the bitmap of the largest slot while tracking, else empty.
     bitmap: Mutex<Vec<u64>>,
 }
@@ -35,14 +46,32 @@ impl KvmDirtyLog {
         if offered & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE as i32 == 0 {
             return Err(KvmError::Missing("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2"));
         }
-        let flags = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE.into();
-        sys::enable_cap(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, flags)
+        Self::logs_from(vm, false)
             .map_err(KvmError::io("KVM_ENABLE_CAP of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2"))
+    }
+
+    /// What is in a log when it is switched on: all pages, none of them protected (KVM_DIRTY_LOG_INITIALLY_SET, Linux 5.7),
+    /// or none.
+    fn logs_from(vm: &VmFd, all: bool) -> io::Result<()> {
+        let all = if all { KVM_DIRTY_LOG_INITIALLY_SET } else { 0 };
+        let flags = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | all;
+        sys::enable_cap(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, flags.into())
+    }
+
+    /// Switches the log on.
+    fn log(&self, from_all: bool) -> Result<(), HostError> {
+        Self::logs_from(self.slots.vm(), from_all)
+            .map_err(|e| HostError(format!("KVM cannot switch what its dirty log begins with: {e}")))?;
+        self.slots.forget_own_writes();
+        *self.bitmap() = vec![0; self.slots.most_pages().div_ceil(WORD_PAGES) as usize];
+        self.slots.log_writes(true)
     }
 
     /// Tracks the pages of `slots`, whose VM was prepared.
     pub(crate) fn new(slots: Slots) -> Self {
-        Self { slots, bitmap: Mutex::new(Vec::new()) }
+        let offered = slots.vm().check_extension_raw(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.into());
+        let initially_set = offered & KVM_DIRTY_LOG_INITIALLY_SET as i32 != 0;
+        Self { slots, initially_set, bitmap: Mutex::new(Vec::new()) }
     }
 
     /// The bitmap, which holds nothing between two calls and so cannot be left in a bad state.
@@ -61,12 +90,13 @@ impl KvmDirtyLog {
         Ok(bitmap)
     }
 
-    /// Clears the bits of `bitmap` in the log of `slot`, chunk by chunk, leaving out chunks without any.
-    fn clear(&self, slot: &Slot, bitmap: &[u64]) -> Result<(), HostError> {
+    /// Clears the bits of `bitmap`, for the pages of `slot` in that range, in its log, chunk by chunk, leaving out chunks
+    /// without any.
+    fn clear(&self, slot: &Slot, from: u32, to: u32, bitmap: &[u64]) -> Result<(), HostError> {
         let chunks = bitmap.chunks((CLEAR_PAGES / WORD_PAGES) as usize);
-        for (first, chunk) in (0..slot.pages).step_by(CLEAR_PAGES as usize).zip(chunks) {
+        for (first, chunk) in (from..to).step_by(CLEAR_PAGES as usize).zip(chunks) {
             if chunk.iter().any(|&word| word != 0) {
-                let pages = (slot.pages - first).min(CLEAR_PAGES);
+                let pages = (to - first).min(CLEAR_PAGES);
                 sys::clear_dirty_log(self.slots.vm(), slot.number(), first, pages, chunk)
                     .map_err(|e| HostError(format!("KVM_CLEAR_DIRTY_LOG failed: {e}")))?;
             }
@@ -81,9 +111,23 @@ impl DirtySource for KvmDirtyLog {
     }
 
     fn begin(&self) -> Result<(), HostError> {
-        self.slots.forget_own_writes();
-        *self.bitmap() = vec![0; self.slots.most_pages().div_ceil(WORD_PAGES) as usize];
-        self.slots.log_writes(true)
+        self.log(false)
+    }
+
+    fn begin_unarmed(&self) -> Result<bool, HostError> {
+        self.log(self.initially_set)?;
+        Ok(self.initially_set)
+    }
+
+    fn arm(&self, pages: &PageSet, range: Range<u32>) -> Result<(), HostError> {
+        for slot in self.slots.iter() {
+            let (from, to) = (range.start.max(slot.first), range.end.min(slot.first + slot.pages));
+            let words = (from / WORD_PAGES) as usize..to.div_ceil(WORD_PAGES) as usize;
+            if let Some(words) = pages.words().get(words).filter(|_| from < to) {
+                self.clear(slot, from - slot.first, to - slot.first, words)?;
+            }
+        }
+        Ok(())
     }
 
     fn harvest(&self, dirty: &mut PageSet) -> Result<(), HostError> {
@@ -91,7 +135,7 @@ impl DirtySource for KvmDirtyLog {
         for slot in self.slots.iter() {
             let found = self.read(slot, &mut bitmap)?;
             dirty.union_words(slot.first, found);
-            self.clear(slot, found)?;
+            self.clear(slot, 0, slot.pages, found)?;
         }
         self.slots.take_own_writes(dirty);
         Ok(())

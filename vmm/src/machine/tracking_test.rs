@@ -2,7 +2,11 @@
 //!
 //! These need /dev/kvm.
 
-use godwit_migration::{host::PageSink, limits::PAGE_BYTES, page::PageSet};
+use godwit_migration::{
+    host::PageSink,
+    limits::{BLOCK_PAGES, PAGE_BYTES},
+    page::{PageSet, Plan},
+};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::{
@@ -134,6 +138,64 @@ fn a_guest_that_writes_while_it_is_copied_arrives_whole() {
         target.resume(Machine::grant_from_peer());
         let beats = target.await_beats(8);
         assert!(beats.iter().all(|beat| beat.1 == 0), "{kind:?}, {cpus} vCPUs: {beats:?}");
+    }
+}
+
+/// Begins tracking with what was never touched armed; what was touched up to then.
+fn begin_unarmed(machine: &Machine) -> PageSet {
+    let dirty = machine.dirty();
+    assert!(dirty.begin_unarmed().unwrap(), "KVM has a log that begins with all pages since Linux 5.7");
+    let before = touched(machine);
+    let mut untouched = PageSet::full(before.pages());
+    untouched.subtract(&before);
+    dirty.arm(&untouched, 0..before.pages()).unwrap();
+    touched(machine)
+}
+
+#[test]
+fn a_page_counts_as_written_until_it_is_armed() {
+    let (bench, _token) = boot_with("memory=1M", 1, DirtyKind::Log);
+    let dirty = bench.machine.dirty();
+    assert!(dirty.begin_unarmed().unwrap());
+    let all = PageSet::full(peek(&bench.machine).pages());
+    assert_eq!(peek(&bench.machine), all);
+    let some = all.filtered(|page| page % 3 > 0);
+    dirty.arm(&some, 512..1024).unwrap();
+    let left = all.filtered(|page| !(512..1024).contains(&page) || page % 3 == 0);
+    assert_eq!(peek(&bench.machine), left, "two thirds of a block are armed");
+    assert_eq!(harvest(&bench.machine), left);
+    assert!(harvest(&bench.machine).is_empty(), "a harvest arms what it finds");
+    dirty.end().unwrap();
+    dirty.begin().unwrap();
+    assert!(harvest(&bench.machine).is_empty(), "all are armed when tracking begins as usual");
+}
+
+#[test]
+fn a_ring_arms_all_pages_at_once() {
+    let (bench, _token) = boot_with("memory=1M", 1, DirtyKind::Ring);
+    assert!(!bench.machine.dirty().begin_unarmed().unwrap());
+    assert!(harvest(&bench.machine).is_empty());
+}
+
+#[test]
+fn a_guest_whose_pages_are_armed_as_they_are_copied_arrives_whole() {
+    for cpus in [1, 2] {
+        let mut source = running(DirtyKind::Log, "memory=24M working_set=16M rate=20000", cpus);
+        let mut target = incoming(&source.machine);
+        let first = begin_unarmed(&source.machine);
+        for block in 0..first.pages().div_ceil(BLOCK_PAGES) {
+            source.machine.dirty().arm(&first, Plan::block_range(block)).unwrap();
+            let range = Plan::block_range(block);
+            copy_pages(&source.machine, &target.machine, &first.filtered(|page| range.contains(&page)));
+        }
+        copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
+        let token = source.machine.pause().unwrap();
+        copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
+        target.machine.restore(&source.machine.save().unwrap()).unwrap();
+        drop((token, source));
+        target.resume(Machine::grant_from_peer());
+        let beats = target.await_beats(8);
+        assert!(beats.iter().all(|beat| beat.1 == 0), "{cpus} vCPUs: {beats:?}");
     }
 }
 

@@ -8,10 +8,12 @@
 //! counter, over the time that sending the owed pages will take. The counter cannot tell more than one write per
 //! harvest, so a page dirty in both of the last two harvests counts as written once per interval at least.
 //!
-//! A lane also leaves out what has been written since the harvest, as `skip-redirtied` does.
+//! A lane also leaves out what has been written since the harvest, as `skip-redirtied` does; on a fast link not in the first
+//! round, see [`Arming`].
 
 use super::{Policy, Scene};
 use crate::{
+    arming::Arming,
     limits::PAGE_BYTES,
     page::{PageSet, Plan},
     part::{Kind, Param, Row, Values},
@@ -33,6 +35,12 @@ pub(super) const ROW: Row<dyn Policy> = Row {
             default: "0.5",
             kind: Kind::Real(0.01, 1.0),
         },
+        Param {
+            name: "arming",
+            about: "tracking of a page begins as it is first sent, where the link is fast, or of all at once",
+            default: "as-sent",
+            kind: Kind::Word(&["as-sent", "at-once"]),
+        },
     ],
     make: |values| Box::new(HoldHot::new(values)),
 };
@@ -40,13 +48,15 @@ pub(super) const ROW: Row<dyn Policy> = Row {
 struct HoldHot {
     hold: f64,
     likely: f64,
+    arming: Arming,
     /// Time that the book's harvests cover, in seconds.
     watched_s: f64,
 }
 
 impl HoldHot {
     fn new(values: &Values) -> Self {
-        Self { hold: values.real("hold"), likely: values.real("likely"), watched_s: 0.0 }
+        let arming = if values.word("arming") == "at-once" { Arming::AtOnce } else { Arming::AsSent };
+        Self { hold: values.real("hold"), likely: values.real("likely"), arming, watched_s: 0.0 }
     }
 
     /// The pages to hold back: the likeliest of `hot` to be written, as many as fit.
@@ -99,6 +109,10 @@ impl Policy for HoldHot {
             plan.pages.subtract(&self.held(scene, round_s));
         }
         plan
+    }
+
+    fn arming(&self) -> Arming {
+        self.arming
     }
 }
 

@@ -29,6 +29,7 @@ mod traces_test;
 use std::time::Duration;
 
 use crate::{
+    arming::Arming,
     page::{PageBook, PageSet, Plan},
     part::Row,
 };
@@ -66,6 +67,11 @@ pub trait Policy: Send {
     /// the guest is looked at again, so often in a row at the most; then pre-copy is over.
     fn patience(&self) -> u32 {
         0
+    }
+
+    /// When pages are armed, where nothing is observed before the first round.
+    fn arming(&self) -> Arming {
+        Arming::AtOnce
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{Action, OnTimeout, SourceConfig, Time, account::Account, phase::Phase};
 use crate::{
+    arming::Arming,
     convergence::{
         Convergence, Standing, Verdict,
         ladder::{Ladder, Step},
@@ -120,6 +121,11 @@ impl Context {
 
     pub(super) fn measured_round_trip(&mut self, round_trip: Duration) {
         self.round_trip = self.round_trip.min(round_trip);
+    }
+
+    /// When pages are armed: who observes wants to see all writes.
+    pub(super) fn arming(&self) -> Arming {
+        if self.config.scheme.observe.harvests > 0 { Arming::AtOnce } else { self.policy.arming() }
     }
 
     /// Tracking has begun: what nobody ever touched is not owed.

@@ -28,6 +28,7 @@ use godwit_state::Sections;
 
 use self::{context::Context, phase::Phase};
 use crate::{
+    arming::Arming,
     cancellation::Cancellation,
     convergence::ladder::Escalation,
     error::ProtocolError,
@@ -127,8 +128,9 @@ pub enum Action {
     Send(SourceMessage),
     /// Connect so many lanes; then [`Event::LanesOpen`].
     OpenLanes(u8),
-    /// Start tracking, then read which pages were ever touched; then [`Event::Tracking`].
-    StartTracking,
+    /// Start tracking, then read which pages were ever touched; then [`Event::Tracking`]. A host may arm at once what it was
+    /// to arm as it is sent.
+    StartTracking(Arming),
     /// Harvest; then [`Event::Harvested`].
     Harvest,
     /// Give the round to the lanes and go on; when they are done, [`Event::RoundSent`].

@@ -194,7 +194,7 @@ impl Phase {
             (Self::Joining(joining), TargetMessage::LanesOpen) => {
                 context.measured_round_trip(now.saturating_sub(joining.at));
                 context.answered();
-                context.act(Action::StartTracking);
+                context.act(Action::StartTracking(context.arming()));
                 Self::Begin
             }
             (Self::Sending(Sending { done: None }), TargetMessage::RoundDone { round, pages })

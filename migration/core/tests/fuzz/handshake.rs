@@ -128,7 +128,7 @@ fn config() -> SourceConfig {
 fn done(action: &source::Action) -> Option<source::Event> {
     match action {
         source::Action::OpenLanes(_) => Some(source::Event::LanesOpen),
-        source::Action::StartTracking => Some(source::Event::Tracking(PageSet::full(PAGES))),
+        source::Action::StartTracking(_) => Some(source::Event::Tracking(PageSet::full(PAGES))),
         source::Action::Harvest => Some(source::Event::Harvested(PageSet::empty(PAGES))),
         source::Action::SendRound { plan, .. } => {
             let pages = u64::from(plan.pages.count());

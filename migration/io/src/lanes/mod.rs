@@ -1,9 +1,9 @@
 //! Lanes: plain threads on blocking sockets, which do nothing but move pages.
 
+mod log;
 mod outlet;
 mod pace;
 mod receiving;
-mod redirtied;
 mod sending;
 mod start;
 mod two_marks;

@@ -19,7 +19,7 @@ use godwit_migration::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{STACK_BYTES, outlet::Outlet, redirtied::Redirtied, start};
+use super::{STACK_BYTES, log::Log, outlet::Outlet, start};
 use crate::{
     handle::Handle,
     send_buffer::SendBuffer,
@@ -56,6 +56,8 @@ struct Job {
     round: u32,
     plan: Arc<Plan>,
     last: bool,
+    /// Whether its pages are armed as they are sent.
+    arms: bool,
 }
 
 /// A lane as its driver holds it. Without jobs to come its thread ends.
@@ -120,14 +122,14 @@ impl SendingLanes {
         Ok(set)
     }
 
-    /// Gives a round to all lanes.
-    pub(crate) fn send(&mut self, round: u32, plan: &Arc<Plan>, last: bool) {
+    /// Gives a round to all lanes, which arm its pages as they go, if it `arms`.
+    pub(crate) fn send(&mut self, round: u32, plan: &Arc<Plan>, last: bool, arms: bool) {
         self.waiting = self.lanes.len();
         self.totals = LaneTotals::default();
         self.handle.round_begins();
         for jobs in self.lanes.iter().filter_map(|lane| lane.jobs.as_ref()) {
             // A lane that is gone has said so, or will.
-            let _ = jobs.send(Job { round, plan: plan.clone(), last });
+            let _ = jobs.send(Job { round, plan: plan.clone(), last, arms });
         }
     }
 
@@ -191,21 +193,22 @@ impl Worker {
         self.told_pages = 0;
         let mut since = Instant::now();
         let empty = || PageSet::empty(self.guest.pages.pages());
-        let mut redirtied = job.plan.skip_redirtied.then(|| Redirtied::new(self.guest.pages.pages()));
+        let mut log = Log::new(&job.plan, job.arms);
         let mut free = self.guest.free.as_ref().filter(|_| !job.last).map(|_| empty());
-        for block in job.plan.blocks(self.lane, self.lanes) {
+        let blocks: Vec<_> = job
+            .plan
+            .blocks(self.lane, self.lanes)
+            .filter(|&block| job.plan.pages.runs_in(Plan::block_range(block)).next().is_some())
+            .collect();
+        for (at, &block) in blocks.iter().enumerate() {
             let range = Plan::block_range(block);
-            if job.plan.pages.runs_in(range.clone()).next().is_none() {
-                continue;
-            }
-            if let Some(redirtied) = &mut redirtied {
-                redirtied.look(&*self.guest.dirty).map_err(LaneFailure::Host)?;
-            }
+            let sent = self.out.round_pages() * u64::from(self.lanes);
+            log.look(&*self.guest.dirty, &job.plan, &blocks[at..], sent).map_err(LaneFailure::Host)?;
             if let (Some(free), Some(report)) = (&mut free, &self.guest.free) {
                 report.peek(range.clone(), free).map_err(LaneFailure::Host)?;
             }
             for page in job.plan.pages.runs_in(range).flatten() {
-                if redirtied.as_ref().is_some_and(|redirtied| redirtied.has(page)) {
+                if log.has(page) {
                     continue;
                 }
                 if free.as_ref().is_some_and(|free| free.contains(page)) {

@@ -2,6 +2,7 @@
 //! the lanes and the sockets around it are the real ones.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -105,6 +106,16 @@ impl DirtySource for Memory {
     }
     fn begin(&self) -> Result<(), HostError> {
         *self.dirty.lock().unwrap() = Some(PageSet::empty(self.bytes.len() as u32));
+        Ok(())
+    }
+    fn begin_unarmed(&self) -> Result<bool, HostError> {
+        *self.dirty.lock().unwrap() = Some(PageSet::full(self.bytes.len() as u32));
+        Ok(true)
+    }
+    fn arm(&self, pages: &PageSet, range: Range<u32>) -> Result<(), HostError> {
+        let mut log = self.dirty.lock().unwrap();
+        let log = log.as_mut().ok_or(HostError("tracking is off".into()))?;
+        pages.runs_in(range).for_each(|run| log.remove_range(run));
         Ok(())
     }
     fn harvest(&self, dirty: &mut PageSet) -> Result<(), HostError> {

@@ -1,8 +1,8 @@
 //! The guest that a tape stands in for. It knows nothing of a migration: it writes while it runs, and has a dirty log.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use godwit_migration::{page::PageSet, slow::Throttle};
+use godwit_migration::{arming::Arming, page::PageSet, slow::Throttle};
 
 use crate::trace::{Tape, tape::SLOTS};
 
@@ -13,6 +13,10 @@ pub(super) struct Guest<'a> {
     tape: &'a Tape,
     /// Written since the last harvest, or, while nothing is tracked, ever.
     log: PageSet,
+    /// Where pages are armed as they are sent, up to the first harvest: those that were not when tracking began, and those
+    /// written since anybody asked.
+    unarmed: Option<PageSet>,
+    unseen: PageSet,
     tracked: bool,
     running: bool,
     throttle: Throttle,
@@ -38,6 +42,8 @@ impl<'a> Guest<'a> {
         Self {
             tape,
             log: tape.trace().resident().clone(),
+            unarmed: None,
+            unseen: PageSet::empty(tape.trace().pages()),
             tracked: false,
             running: true,
             throttle: Throttle::None,
@@ -85,6 +91,9 @@ impl<'a> Guest<'a> {
                     + self.new_pages(span.first as usize) as f64 * self.fault_s;
             }
             self.log.union_words(span.first_page(), &self.scratch);
+            if self.unarmed.is_some() {
+                self.unseen.union_words(span.first_page(), &self.scratch);
+            }
             self.slot += u64::from(end - first);
             left_s -= cost_s;
         }
@@ -128,10 +137,33 @@ impl<'a> Guest<'a> {
     }
 
     /// Starts tracking; the pages that were ever written.
-    pub(super) fn begin_tracking(&mut self, now: Duration) -> PageSet {
+    pub(super) fn begin_tracking(&mut self, now: Duration, arming: Arming) -> PageSet {
         self.play(now);
         self.tracked = true;
-        std::mem::replace(&mut self.log, PageSet::empty(self.tape.trace().pages()))
+        let touched = std::mem::replace(&mut self.log, PageSet::empty(self.tape.trace().pages()));
+        if arming == Arming::AsSent {
+            self.log = touched.clone();
+            self.unarmed = Some(touched.clone());
+        }
+        touched
+    }
+
+    /// Arms what is not armed and not in `round`. False where all is armed.
+    pub(super) fn arm_others(&mut self, round: &PageSet) -> bool {
+        let Some(mut others) = self.unarmed.clone() else { return false };
+        others.subtract(round);
+        self.log.subtract(&others);
+        true
+    }
+
+    /// Arms those of `pages`, none of which is armed, that are in `range`.
+    pub(super) fn arm(&mut self, pages: &PageSet, range: Range<u32>) {
+        pages.runs_in(range).for_each(|run| self.log.remove_range(run));
+    }
+
+    /// Pages written while some were not armed, since the last time.
+    pub(super) fn take_unseen(&mut self) -> PageSet {
+        std::mem::replace(&mut self.unseen, PageSet::empty(self.tape.trace().pages()))
     }
 
     pub(super) fn end_tracking(&mut self) {
@@ -141,6 +173,7 @@ impl<'a> Guest<'a> {
     /// What was written since the last harvest; forgets it.
     pub(super) fn harvest(&mut self, now: Duration) -> PageSet {
         self.play(now);
+        self.unarmed = None;
         std::mem::replace(&mut self.log, PageSet::empty(self.tape.trace().pages()))
     }
 

@@ -6,6 +6,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use godwit_migration::{
+    arming,
     codec::Encoding,
     convergence::ladder::Escalation,
     limits::{BLOCK_PAGES, PAGE_BYTES},
@@ -44,6 +45,9 @@ struct Round {
     number: u32,
     last: bool,
     plan: Arc<Plan>,
+    began: Duration,
+    /// Whether its pages are armed as they go.
+    arms: bool,
     /// Groups of blocks that are still to go, in order.
     groups: VecDeque<Vec<u32>>,
     totals: LaneTotals,
@@ -209,7 +213,7 @@ impl Play<'_> {
         match action {
             // A round trip for each connection, one after another.
             source::Action::OpenLanes(count) => self.replay.model.link.latency * 2 * u32::from(*count),
-            source::Action::StartTracking => costs.start_tracking,
+            source::Action::StartTracking(_) => costs.start_tracking,
             source::Action::Harvest => costs.harvest,
             source::Action::Pause => costs.pause,
             source::Action::Save => costs.save,
@@ -226,7 +230,7 @@ impl Play<'_> {
                 self.later(self.replay.model.link.latency, Happening::TargetHears(target::Event::LanesOpen));
                 Event::LanesOpen
             }
-            Action::StartTracking => Event::Tracking(self.guest.begin_tracking(self.now)),
+            Action::StartTracking(arming) => Event::Tracking(self.guest.begin_tracking(self.now, arming)),
             Action::Harvest => {
                 let dirty = self.guest.harvest(self.now);
                 self.written.union(&dirty);
@@ -294,7 +298,8 @@ impl Play<'_> {
     }
 
     fn send_round(&mut self, number: u32, plan: Arc<Plan>, last: bool) {
-        let groups = if plan.skip_redirtied && !last {
+        let arms = self.guest.arm_others(&plan.pages);
+        let groups = if (plan.skip_redirtied || arms) && !last {
             let blocks: Vec<_> = plan
                 .blocks(0, 1)
                 .filter(|&block| plan.pages.runs_in(Plan::block_range(block)).next().is_some())
@@ -306,8 +311,15 @@ impl Play<'_> {
         };
         let whole = groups.is_empty();
         self.kept.round_begins();
-        self.round =
-            Some(Round { number, last, plan: Arc::clone(&plan), groups, totals: LaneTotals::default() });
+        self.round = Some(Round {
+            number,
+            last,
+            plan: Arc::clone(&plan),
+            began: self.now,
+            arms,
+            groups,
+            totals: LaneTotals::default(),
+        });
         if whole {
             let seconds = self.send(&plan.pages);
             self.round_ends(seconds);
@@ -316,20 +328,29 @@ impl Play<'_> {
         }
     }
 
-    /// The next blocks of a round whose lanes peek.
+    /// The next blocks of a round whose lanes peek, or arm.
     fn lanes_go_on(&mut self) {
         let Some(round) = &mut self.round else { return };
         let Some(blocks) = round.groups.pop_front() else { return self.round_ends(Duration::ZERO) };
         self.guest.play(self.now);
+        if round.arms {
+            round.arms = arming::pays(round.totals.pages, self.now.saturating_sub(round.began));
+            let rest = round.groups.iter().filter(|_| !round.arms);
+            for &block in blocks.iter().chain(rest.flatten()) {
+                self.guest.arm(&round.plan.pages, Plan::block_range(block));
+            }
+            self.written.union(&self.guest.take_unseen());
+        }
+        let skips = round.plan.skip_redirtied && !round.arms;
         let mut pages = PageSet::empty(self.written.pages());
         const WORDS: usize = BLOCK_PAGES as usize / 64;
         for block in blocks {
             let first = block as usize * WORDS;
             let (plan, log) = (round.plan.pages.words(), self.guest.log().words());
             let end = (first + WORDS).min(plan.len());
-            let go: Vec<_> =
-                plan[first..end].iter().zip(&log[first..end]).map(|(plan, log)| plan & !log).collect();
-            pages.union_words(first as u32 * 64, &go);
+            let left_out = |log: &u64| if skips { *log } else { 0 };
+            let go = plan[first..end].iter().zip(&log[first..end]).map(|(plan, log)| plan & !left_out(log));
+            pages.union_words(first as u32 * 64, &go.collect::<Vec<_>>());
         }
         let seconds = self.send(&pages);
         self.later(seconds, Happening::LanesGoOn);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use godwit_migration::{
+    arming::Arming,
     codec::Encoding,
     limits::PAGE_BYTES,
     preset::{Overrides, PRESETS, Scheme},
@@ -126,7 +127,7 @@ fn it_does_not_matter_how_the_guest_is_played() {
     let tape = tape("hot,rate=50000,working_set=32M", PAGES, PAGES);
     let played = |steps: u32| {
         let mut guest = super::guest::Guest::new(&tape, Duration::ZERO, Duration::ZERO);
-        guest.begin_tracking(Duration::ZERO);
+        guest.begin_tracking(Duration::ZERO, Arming::AtOnce);
         (1..=steps).for_each(|n| guest.play(Duration::from_millis(500) * n / steps));
         guest.harvest(Duration::from_millis(500))
     };

@@ -72,6 +72,7 @@ fn all_promises_hold(bounds: Bounds) -> Exploration {
 
 const BOUNDS: Bounds = Bounds {
     preset: "precopy",
+    arms_as_sent: false,
     lanes: 1,
     faults: 1,
     writes: 1,
@@ -108,6 +109,14 @@ fn any_two_faults_at_any_moment() {
 #[test]
 fn pages_that_a_lane_leaves_out_because_they_are_dirty_again() {
     all_promises_hold(Bounds { preset: "clark2005", faults: 0, writes: 2, ..BOUNDS });
+}
+
+#[test]
+fn pages_that_a_lane_arms_just_before_it_sends_them_or_all_that_are_left_at_once() {
+    for preset in ["precopy", "clark2005"] {
+        all_promises_hold(Bounds { preset, arms_as_sent: true, faults: 0, writes: 2, ..BOUNDS });
+    }
+    all_promises_hold(Bounds { arms_as_sent: true, ..BOUNDS });
 }
 
 #[test]

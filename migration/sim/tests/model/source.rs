@@ -204,7 +204,7 @@ impl Machine for Leaving {
                 Wants::Say(messages.of_source(&message))
             }
             Action::OpenLanes(_) => Wants::OpenLanes,
-            Action::StartTracking => Wants::StartTracking,
+            Action::StartTracking(_) => Wants::StartTracking,
             Action::Harvest => Wants::Harvest,
             Action::SendRound { plan, last, .. } => {
                 Wants::SendRound { pages: mask(&plan.pages), last, skip_redirtied: plan.skip_redirtied }

@@ -3,7 +3,7 @@
 
 use super::{
     source::{End, TOUCHED, Told, Wants, lane_of},
-    state::{Attempt, Frame, Guest, Job, State},
+    state::{Arms, Attempt, Frame, Guest, Job, State},
     step::Step,
     world::{Next, World},
 };
@@ -90,6 +90,7 @@ impl World {
     /// What comes of it when it works.
     fn carry_out(&mut self, state: &mut State, wants: Wants) -> Option<Told> {
         let lanes = self.bounds.lanes;
+        let all = (0..TOUCHED.len()).fold(0, |all, page| all | 1 << page);
         match wants {
             Wants::Say(word) => {
                 if self.messages.source_name(word) == "Go" && state.guest.right {
@@ -113,15 +114,25 @@ impl World {
                 Some(Told::LanesOpen)
             }
             Wants::StartTracking => {
-                (state.guest.tracked, state.guest.dirty) = (true, 0);
+                let unarmed = self.bounds.arms_as_sent;
+                (state.guest.tracked, state.guest.unarmed) = (true, unarmed);
+                state.guest.dirty = if unarmed { all } else { 0 };
                 Some(Told::Tracking)
             }
-            Wants::Harvest => Some(Told::Harvested(std::mem::take(&mut state.guest.dirty))),
+            Wants::Harvest => {
+                state.guest.unarmed = false;
+                Some(Told::Harvested(std::mem::take(&mut state.guest.dirty)))
+            }
             Wants::SendRound { pages, last, skip_redirtied } => {
+                let unarmed = std::mem::take(&mut state.guest.unarmed);
+                if unarmed {
+                    state.guest.dirty &= pages;
+                }
+                let arms = if unarmed { Arms::Next } else { Arms::Nothing };
                 for (lane, open) in state.latest().lanes[..usize::from(lanes)].iter_mut().enumerate() {
                     let own = (0..TOUCHED.len()).filter(|&page| lane_of(page, lanes) == lane);
                     let left = own.fold(0, |left, page| left | pages & 1 << page);
-                    open.job = Job::Sending { left, last, skip_redirtied, sent: 0 };
+                    open.job = Job::Sending { left, last, skip_redirtied, arms, sent: 0 };
                 }
                 None
             }
@@ -237,12 +248,22 @@ impl World {
         next.push((Step::SourceHears(told), state));
     }
 
-    /// A lane copies its next page and sends it; after the last it ends the round. On a lane that is cut it does so
-    /// too: what it writes goes nowhere.
+    /// A lane copies its next page, which is armed, and sends it; after the last it ends the round. On a lane that is cut it
+    /// does so too: what it writes goes nowhere.
     fn lanes_send(&mut self, before: &State, next: &mut Next) {
         let lanes = &before.attempts.last().expect("there is always one").lanes;
         for (at, lane) in lanes.iter().enumerate() {
-            let Job::Sending { mut left, last, skip_redirtied, mut sent } = lane.job else { continue };
+            let Job::Sending { mut left, last, skip_redirtied, arms, mut sent } = lane.job else { continue };
+            if arms == Arms::Next && left != 0 {
+                // The next page, or all that are left.
+                for (now, arms) in [(left & left.wrapping_neg(), Arms::Others), (left, Arms::Nothing)] {
+                    let mut state = before.clone();
+                    state.guest.dirty &= !now;
+                    state.latest().lanes[at].job = Job::Sending { left, last, skip_redirtied, arms, sent };
+                    next.push((Step::LaneArms(at as u8), state));
+                }
+                continue;
+            }
             let mut state = before.clone();
             let Guest { dirty, memory, .. } = state.guest;
             let lane = &mut state.latest().lanes[at];
@@ -250,12 +271,14 @@ impl World {
             let mut frames = vec![];
             if page < TOUCHED.len() {
                 left &= !(1 << page);
-                if !(skip_redirtied && dirty >> page & 1 == 1) {
+                let skips = skip_redirtied && arms == Arms::Nothing;
+                if !(skips && dirty >> page & 1 == 1) {
                     sent += 1;
                     frames.push(Frame::Page { page: page as u8, version: memory[page] });
                 }
             }
-            lane.job = Job::Sending { left, last, skip_redirtied, sent };
+            let arms = if arms == Arms::Nothing { Arms::Nothing } else { Arms::Next };
+            lane.job = Job::Sending { left, last, skip_redirtied, arms, sent };
             if left == 0 {
                 frames.push(Frame::End { pages: sent, last });
                 lane.job = Job::Sent(sent);

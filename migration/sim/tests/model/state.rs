@@ -43,6 +43,8 @@ pub struct Guest {
     pub decided: bool,
     /// Whether dirty tracking is on.
     pub tracked: bool,
+    /// Whether pages are in the dirty log because they are not armed: up to the first round or harvest.
+    pub unarmed: bool,
     /// Pages in the dirty log.
     pub dirty: Mask,
     pub memory: Memory,
@@ -136,9 +138,20 @@ pub enum Job {
     #[default]
     None,
     /// Pages are being sent.
-    Sending { left: Mask, last: bool, skip_redirtied: bool, sent: u8 },
+    Sending { left: Mask, last: bool, skip_redirtied: bool, arms: Arms, sent: u8 },
     /// So many were; the driver does not yet know.
     Sent(u8),
+}
+
+/// How a lane does with pages that are not armed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arms {
+    /// All of its pages are.
+    Nothing,
+    /// None that is left is.
+    Next,
+    /// The next is, the others are not.
+    Others,
 }
 
 /// A frame on a lane.
@@ -266,6 +279,7 @@ impl State {
             kept: true,
             decided: false,
             tracked: false,
+            unarmed: false,
             dirty: 0,
             memory: [1; TOUCHED.len()],
         };

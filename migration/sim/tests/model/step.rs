@@ -16,6 +16,8 @@ pub enum Step {
     SourceFailsAt(source::Wants),
     /// The source's machine is told something.
     SourceHears(source::Told),
+    /// A lane of the source arms what is next, or all that is left.
+    LaneArms(u8),
     /// A lane of the source sends what is next.
     LaneSends(u8),
     /// A target's host does what its machine wants.
@@ -68,6 +70,7 @@ impl fmt::Display for Told<'_> {
             Step::SourceFailsAt(wants) => write!(f, "source fails at {wants:?}"),
             Step::SourceHears(source::Told::Message(word)) => write!(f, "source hears {}", from_target(word)),
             Step::SourceHears(told) => write!(f, "source hears: {told:?}"),
+            Step::LaneArms(lane) => write!(f, "lane {lane} arms"),
             Step::LaneSends(lane) => write!(f, "lane {lane} sends"),
             Step::TargetDoes(t, target::Wants::Say(word)) => {
                 write!(f, "target {t} says {}", from_target(word))

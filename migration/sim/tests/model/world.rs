@@ -15,6 +15,8 @@ use super::{
 pub struct Bounds {
     /// The preset that the source follows.
     pub preset: &'static str,
+    /// Whether pages are armed as they are first sent, whatever the preset says.
+    pub arms_as_sent: bool,
     /// Lanes, 1 or 2.
     pub lanes: u8,
     /// Most faults: cuts, crashes, failures of a host.

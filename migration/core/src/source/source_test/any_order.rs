@@ -13,7 +13,7 @@ fn natural(action: &Action) -> Vec<Event> {
         Action::Send(SourceMessage::State(_)) => vec![said(TargetMessage::Ready)],
         Action::Send(SourceMessage::Go) => vec![said(TargetMessage::Running { cpu_us: 1 })],
         Action::OpenLanes(_) => vec![Event::LanesOpen, said(TargetMessage::LanesOpen)],
-        Action::StartTracking => vec![Event::Tracking(set(&[1, 2, 3]))],
+        Action::StartTracking(_) => vec![Event::Tracking(set(&[1, 2, 3]))],
         Action::Harvest => vec![Event::Harvested(set(&[2]))],
         Action::SendRound { round, plan, last } => {
             let pages = u64::from(plan.pages.count());

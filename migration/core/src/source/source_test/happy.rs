@@ -3,9 +3,24 @@
 use super::*;
 use crate::{
     cancellation::Cancellation,
-    preset::Overrides,
+    preset::{Observe, Overrides, Scheme},
     report::{Downtime, Pages},
 };
+
+#[test]
+fn who_observes_has_all_pages_armed_at_once() {
+    let auto = Scheme::default();
+    let observing =
+        Scheme { observe: Observe { harvests: 2, every: Duration::from_millis(5) }, ..auto.clone() };
+    let at_once = Scheme::parse("auto,arming=at-once", &Overrides::default()).unwrap();
+    for (scheme, tracks) in [(auto, "track what is sent"), (observing, "track"), (at_once, "track")] {
+        let mut script = Script::new(SourceConfig { scheme, ..config() });
+        script.at(1, hello());
+        script.at(5, said(TargetMessage::Prepared));
+        script.at(6, Event::LanesOpen);
+        assert_eq!(script.at(7, said(TargetMessage::LanesOpen)), [tracks]);
+    }
+}
 
 #[test]
 fn a_migration_action_by_action() {
