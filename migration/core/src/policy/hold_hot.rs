@@ -8,6 +8,11 @@
 //! counter, over the time that sending the owed pages will take. The counter cannot tell more than one write per
 //! harvest, so a page dirty in both of the last two harvests counts as written once per interval at least.
 //!
+//! Where rounds make no progress, slowing the guest included, one goes whole: a page that is always written again before a
+//! lane comes to it has never been sent, and its last copy can be a difference only to something that the target has. After
+//! that there is a rest before each round: short rounds of what little is not written again would cost the guest a fault
+//! for every page, over and over, and change nothing.
+//!
 //! A lane also leaves out what has been written since the harvest, as `skip-redirtied` does; on a fast link not in the first
 //! round, see [`Arming`].
 
@@ -51,12 +56,52 @@ struct HoldHot {
     arming: Arming,
     /// Time that the book's harvests cover, in seconds.
     watched_s: f64,
+    /// The fewest pages owed so far, and how many rounds ago that was.
+    least_owed: u32,
+    without: u32,
+    /// Whether the guest was only looked at the last time.
+    rested: bool,
 }
+
+/// How the next round goes.
+enum Pace {
+    Usual,
+    Whole,
+    Rest,
+}
+
+/// The fewest pages owed are fewer by this part, or it was no progress.
+const PROGRESS: f64 = 0.9;
+/// Rounds without progress before one goes whole: whatever slows the guest has had its time.
+const PATIENCE: u32 = 6;
 
 impl HoldHot {
     fn new(values: &Values) -> Self {
         let arming = if values.word("arming") == "at-once" { Arming::AtOnce } else { Arming::AsSent };
-        Self { hold: values.real("hold"), likely: values.real("likely"), arming, watched_s: 0.0 }
+        Self {
+            hold: values.real("hold"),
+            likely: values.real("likely"),
+            arming,
+            watched_s: 0.0,
+            least_owed: u32::MAX,
+            without: 0,
+            rested: false,
+        }
+    }
+
+    /// What to do with so many pages owed, by whether rounds make progress.
+    fn pace(&mut self, owed: u32) -> Pace {
+        if f64::from(owed) <= f64::from(self.least_owed) * PROGRESS {
+            (self.least_owed, self.without) = (owed, 0);
+        } else {
+            self.without = self.without.saturating_add(1);
+        }
+        self.rested = self.without > PATIENCE && !self.rested;
+        match self.without {
+            PATIENCE => Pace::Whole,
+            _ if self.rested => Pace::Rest,
+            _ => Pace::Usual,
+        }
     }
 
     /// The pages to hold back: the likeliest of `hot` to be written, as many as fit.
@@ -103,12 +148,22 @@ impl Policy for HoldHot {
     }
 
     fn plan(&mut self, scene: &Scene) -> Plan {
-        let mut plan = Plan { skip_redirtied: true, ..Plan::all(scene.book.owed().clone()) };
+        let mut plan = Plan::all(scene.book.owed().clone());
+        match self.pace(plan.pages.count()) {
+            Pace::Whole => return plan,
+            Pace::Rest => return Plan::all(PageSet::empty(plan.pages.pages())),
+            Pace::Usual => plan.skip_redirtied = true,
+        }
         let round_s = f64::from(plan.pages.count()) * PAGE_BYTES as f64 / scene.page_bytes_per_s;
         if scene.page_bytes_per_s > 0.0 && self.watched_s > 0.0 && round_s > 0.0 {
             plan.pages.subtract(&self.held(scene, round_s));
         }
         plan
+    }
+
+    /// A rest is one look; where all that is owed is held back, it is time to stop.
+    fn patience(&self) -> u32 {
+        self.rested.into()
     }
 
     fn arming(&self) -> Arming {
@@ -118,6 +173,7 @@ impl Policy for HoldHot {
 
 #[cfg(test)]
 mod hold_hot_test {
+    use super::PATIENCE;
     use crate::policy::policy_test::Rounds;
 
     /// The harness has intervals of 1 s, 125 MB/s and a budget of 30 ms: room for 915 pages in the whole budget.
@@ -136,6 +192,25 @@ mod hold_hot_test {
         let sent = rounds.sends();
         assert_eq!(sent.len(), 32_000 - 549, "0.6 of the budget carries 549 pages, and no more are held");
         assert!(!sent.contains(&1) && !sent.contains(&30_000), "the hottest are those written most often");
+    }
+
+    #[test]
+    fn what_is_always_written_again_goes_once_all_the_same() {
+        let mut rounds = Rounds::new("hold-hot", 40_000);
+        assert!(rounds.plan().skip_redirtied);
+        let busy: Vec<u32> = (0..100).collect();
+        let (mut whole, mut rests) = (vec![], vec![]);
+        for round in 2..20 {
+            rounds.harvest(&busy);
+            let plan = rounds.plan();
+            match (plan.skip_redirtied, plan.pages.count()) {
+                (false, 0) => rests.push(round),
+                (false, 100) => whole.push(round),
+                _ => assert!(plan.skip_redirtied, "{plan:?}"),
+            }
+        }
+        assert_eq!(whole, [2 + PATIENCE], "100 is progress after 40,000, and then there is none");
+        assert_eq!(rests, [9, 11, 13, 15, 17, 19], "every other time");
     }
 
     #[test]

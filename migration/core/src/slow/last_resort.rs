@@ -4,10 +4,13 @@
 //! that. A share grown step by step takes more of the guest's work than one that is right at once, because every step
 //! costs a whole round. So the share is computed: of what the guest would dirty while the owed pages travel, as much may
 //! be left as the budget carries. Dirty rates of long intervals are too low, because a page counts once; where the next
-//! round shows that, what is left to the guest is halved. The share never goes down again before the end.
+//! round shows that, what is left to the guest is halved. The share never goes down again before the end, but for a guest that
+//! has lost the most there is for a while and got nowhere: it is let go, since nothing is won by it.
 //!
 //! Where pages shrink on their way, deltas make later rounds shorter, and a guest that seemed to stall may still converge; pages that
 //! travel as they are will not go any faster, so there one round without progress is enough.
+
+use std::time::Duration;
 
 use super::{Slow, Throttle};
 use crate::{
@@ -20,6 +23,8 @@ use crate::{
 const AIM: f64 = 0.7;
 /// A minimum of what is owed counts from this part of the one before.
 const PROGRESS: f64 = 0.9;
+/// How long the most is taken without progress.
+const IN_VAIN: Duration = Duration::from_secs(10);
 /// Pages travel as they are from this part of their size on the wire.
 const RAW: f64 = 0.9;
 /// The most rounds without progress that raw pages are given.
@@ -49,6 +54,8 @@ pub(super) const ROW: Row<dyn Slow> = Row {
             least_owed: u64::MAX,
             without: 0,
             taken: 0.0,
+            most_since: None,
+            given_up: false,
         })
     },
 };
@@ -60,11 +67,14 @@ struct LastResort {
     least_owed: u64,
     without: u32,
     taken: f64,
+    /// Since when the most is taken without progress.
+    most_since: Option<Duration>,
+    given_up: bool,
 }
 
 impl Slow for LastResort {
     fn decide(&mut self, standing: &Standing) -> Throttle {
-        if standing.rounds == 0 {
+        if standing.rounds == 0 || self.given_up {
             return Throttle::None;
         }
         if (standing.owed_pages as f64) < self.least_owed as f64 * PROGRESS {
@@ -83,7 +93,19 @@ impl Slow for LastResort {
             // From here on progress is what the slowed guest makes.
             self.least_owed = standing.owed_pages;
         }
-        if self.taken > 0.0 { Throttle::Share(self.taken) } else { Throttle::None }
+        self.given_up = self.is_in_vain(standing.elapsed);
+        if self.taken > 0.0 && !self.given_up { Throttle::Share(self.taken) } else { Throttle::None }
+    }
+}
+
+impl LastResort {
+    /// Whether the most has been taken for long enough, and got nowhere.
+    fn is_in_vain(&mut self, now: Duration) -> bool {
+        if self.taken < self.most || self.without == 0 {
+            self.most_since = None;
+            return false;
+        }
+        now.saturating_sub(*self.most_since.get_or_insert(now)) >= IN_VAIN
     }
 }
 
@@ -149,6 +171,27 @@ mod last_resort_test {
             Throttle::Share(more),
             "and stays as it is while that helps"
         );
+    }
+
+    #[test]
+    fn a_guest_that_is_slowed_in_vain_is_let_go() {
+        let mut slow = Choice::one("slow", SLOWS, "last-resort").unwrap().make();
+        let told: Vec<_> = (1..40).map(|round| slow.decide(&standing(round, 80_000))).collect();
+        let most = told.iter().position(|&told| told == Throttle::Share(0.99)).unwrap();
+        assert!(told[most..most + 10].iter().all(|&told| told == Throttle::Share(0.99)), "{told:?}");
+        assert!(
+            told[most + 10..].iter().all(|&told| told == Throttle::None),
+            "10 rounds of a second: {told:?}"
+        );
+        let mut slow = Choice::one("slow", SLOWS, "last-resort,most=50,patience=0").unwrap().make();
+        slow.decide(&standing(1, 80_000));
+        for round in 2..18 {
+            let owed = (80_000.0 * 0.8_f64.powf(f64::from(round))) as u64;
+            assert!(
+                slow.decide(&standing(round, owed)) != Throttle::None,
+                "round {round}: it gets somewhere"
+            );
+        }
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl Context {
             return Verdict::Final("the time given is over, and the final copy was to be forced".into());
         }
         if self.account.rounds_begun() >= MAX_ROUNDS {
-            return Verdict::Final(format!("{MAX_ROUNDS} rounds are done"));
+            return self.out_of_rounds(now);
         }
         let standing = self.standing(now);
         let verdicts = self.stops.iter_mut().map(|rule| rule.decide(&standing));
@@ -276,6 +276,21 @@ impl Context {
             self.will_stop(now);
         }
         verdict
+    }
+
+    /// There are as many rounds as there may be: as where the time is over, the downtime asked for is not exceeded unless the
+    /// user said so.
+    fn out_of_rounds(&mut self, now: Time) -> Verdict {
+        let predicted = self.standing(now).predicted_downtime();
+        let reason = format!("{MAX_ROUNDS} rounds are done");
+        if self.config.on_timeout == OnTimeout::Force
+            || predicted.is_some_and(|it| it <= self.config.downtime)
+        {
+            self.will_stop(now);
+            return Verdict::Final(reason);
+        }
+        let predicted_ms = predicted.unwrap_or_default().as_secs_f64() * 1e3;
+        Verdict::Cancel(format!("{reason}, and the downtime would be {predicted_ms:.1} ms"))
     }
 
     /// Pre-copy is over: what is predicted now is what the outcome will be held against.

@@ -23,14 +23,14 @@ const CODER_RATE: f64 = 300e6;
 const SLOW: f64 = 1.0;
 /// A cap is not guessed, and what a batch may take of it is known, so a share of it may be as many times faster than the coder:
 /// other batches go raw while one is compressed. Beyond, so few find time that it saves nothing to speak of.
-const SLOW_CAP: f64 = 4.0;
+pub const SLOW_CAP: f64 = 4.0;
 /// By how many more windows must say so than do not: a coder's tables cost memory, and a busy host makes any link look
 /// slow for a while. As many the other way round undo it.
 const SURE: u32 = 4;
 /// A window in which the link stood idle may mean that it is faster: what is believed of it grows by this.
 const DOUBT: f64 = 1.2;
 /// Content that compresses to more than this is not worth it.
-const WORTH: f64 = 0.92;
+pub const WORTH: f64 = 0.92;
 /// Batches between two attempts on content that was not worth it: at first, and at most.
 const PATIENCE: (u32, u32) = (8, 256);
 /// Coders do harm where this part of what a cap lets through raw is more than what goes with them.
@@ -44,7 +44,7 @@ const STEP_BATCHES: u32 = 64;
 const STEP_GAIN: f64 = 0.98;
 /// A higher level is tried where the coder fills the link so many times over: that no batch found the link empty says
 /// little on a link that several lanes share, because each waits for the others' turns.
-const HEADROOM: f64 = 2.0;
+pub const HEADROOM: f64 = 2.0;
 /// One batch in so many that finds no time means that the level is too high.
 const STARVED: u32 = 16;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use godwit_migration::{
     codec::{self, Encoding},
     limits::{MAX_FRAME_BYTES, PAGE_BYTES},
-    wire::{FRAME_HEADER_BYTES, LaneTotals},
+    wire::{FRAME_HEADER_BYTES, HEADROOM, LaneTotals, SLOW_CAP, WORTH},
 };
 
 use crate::{costs::Costs, link::Link, trace::Content};
@@ -155,10 +155,6 @@ enum Kind {
 }
 
 const RAW_BYTES: f64 = PAGE_BYTES as f64;
-/// A link so many times faster than the coders of all lanes is not worth an attempt: `SLOW_CAP` of the real lanes' pace.
-const FAST: f64 = 4.0;
-/// A higher level is taken where it fills the link so many times over, as the real pace has it.
-const HEADROOM: f64 = 2.0;
 
 impl Model {
     /// What `batch` comes to by the chain `encode` on `lanes` lanes.
@@ -258,9 +254,10 @@ impl Model {
         }
     }
 
-    /// Whether lanes that choose by the link use their coders at all.
+    /// Whether lanes that choose by the link use their coders for more than an attempt now and then.
     fn codes(&self, content: &Content, lanes: u8) -> bool {
-        self.link.bytes_per_s <= FAST * self.coders.zstd(content) * f64::from(lanes.max(1))
+        1.0 / content.ratio.max(content.delta_ratio) <= WORTH
+            && self.link.bytes_per_s <= SLOW_CAP * self.coders.zstd(content) * f64::from(lanes.max(1))
     }
 
     /// A page with content where lanes choose by the link, on average: its cost and its bytes. Batches are compressed as far as

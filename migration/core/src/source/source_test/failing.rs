@@ -1,7 +1,7 @@
 //! What goes wrong, in every phase: what the target is told, where the guest is afterwards, what the report says.
 
 use super::*;
-use crate::{cancellation::Cancellation, error::ProtocolError, host::HostError};
+use crate::{cancellation::Cancellation, error::ProtocolError, host::HostError, limits::MAX_ROUNDS};
 
 const NOTHING: [&str; 0] = [];
 
@@ -280,5 +280,28 @@ fn a_beat_changes_nothing() {
         let before = script.deadline();
         assert_eq!(script.at(40, said(TargetMessage::Beat)), NOTHING, "{phase}");
         assert_eq!(script.deadline(), before, "{phase}: who beats and owes an answer still owes it");
+    }
+}
+
+#[test]
+fn where_there_are_no_more_rounds_the_downtime_asked_for_is_kept_to() {
+    for (on_timeout, ends) in [(OnTimeout::Cancel, "say Abort: "), (OnTimeout::Force, "pause")] {
+        let downtime = Duration::ZERO;
+        let mut script = Script::new(SourceConfig { on_timeout, downtime, ..config() }).set_up();
+        let (mut ms, mut round, mut pages) = (20, 1, 3);
+        let last = loop {
+            script.at(ms, sent(pages));
+            assert_eq!(script.at(ms + 1, round_done(round, pages)), ["harvest"]);
+            let actions = script.at(ms + 2, Event::Harvested(set(&[0, 9])));
+            if !actions[0].starts_with("round ") {
+                break actions;
+            }
+            (ms, round, pages) = (ms + 3, round + 1, 2);
+        };
+        assert_eq!(round, MAX_ROUNDS);
+        assert!(last[0].starts_with(ends), "{last:?}");
+        if on_timeout == OnTimeout::Cancel {
+            assert!(last[0].contains("10000 rounds are done, and the downtime would be "), "{last:?}");
+        }
     }
 }
