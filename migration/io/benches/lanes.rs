@@ -172,6 +172,7 @@ fn lane_over<T>(
     let (began, mut wire) = (Instant::now(), 0);
     let mut since = began;
     let mut due = began;
+    let mut pages = 0;
     let mut write = |out: &mut LaneOut, wire: &mut u64| {
         let bytes = out.take();
         let made = Instant::now();
@@ -188,7 +189,9 @@ fn lane_over<T>(
             share,
             unused: (written.saturating_duration_since(due).as_secs_f64() * share) as u64,
             kept: (share / 500.0) as u64,
+            pages,
         });
+        pages += out.taken_bytes();
         out.spent(made - since, written - made, Backlog { cap, ..Backlog::default() });
         since = written;
     };

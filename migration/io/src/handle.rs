@@ -152,6 +152,11 @@ impl Handle {
         self.0.sent_pages.fetch_add(pages, Ordering::Relaxed);
     }
 
+    /// So many bytes more of pages have gone, before whatever compression.
+    pub(crate) fn add_page_bytes(&self, bytes: u64) {
+        self.0.pace.add_pages(bytes);
+    }
+
     pub(crate) fn add_wire_bytes(&self, bytes: u64) {
         self.0.wire_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.0.lane_bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -85,6 +85,16 @@ pub const CELLS: &[Cell] = &[
         godwit: DEFAULT,
         qemu: ALL,
     },
+    // Four times what a core compresses: as much as there is time for goes small, beside what goes raw.
+    Cell {
+        name: "idle-500",
+        work: text(512, 0, 64),
+        budget: Duration::from_millis(300),
+        cap: Some(500_000_000),
+        runs: 5,
+        godwit: DEFAULT,
+        qemu: &[PLAIN, MULTIFD],
+    },
     Cell {
         name: "idle-12",
         work: text(512, 0, 64),

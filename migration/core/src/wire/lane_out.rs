@@ -165,6 +165,12 @@ impl LaneOut {
         if self.batch.packed { self.packer.packed(self.batch.wire) } else { &self.buffer[..self.batch.wire] }
     }
 
+    /// Bytes of frames, before they were compressed together, in what was [taken](Self::take) last.
+    #[must_use]
+    pub fn taken_bytes(&self) -> u64 {
+        self.batch.bytes as u64
+    }
+
     /// What was [taken](Self::take) last took so long to make (since the write before it), and the write so long,
     /// however it was held up: by the socket, or by a limit on bandwidth; and so the way out stands now. `auto` and the
     /// last round decide by it.

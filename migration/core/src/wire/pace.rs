@@ -105,12 +105,15 @@ pub struct Allowance {
     pub unused: u64,
     /// The most that they can become: of time in which nobody wrote, no more is kept.
     pub kept: u64,
+    /// Bytes of pages that went so far, before whatever compression: of all lanes, a lane's share of them.
+    pub pages: u64,
 }
 
 #[derive(Default)]
 struct Window {
     carried: u64,
-    /// Bytes of pages, before whatever compression.
+    /// Bytes of pages, before whatever compression, that a lane sent meanwhile on average: what one leaves of a cap while it
+    /// compresses, the others use.
     pages: u64,
     time: Duration,
     /// Whether the link was found with too little to do.
@@ -230,7 +233,9 @@ impl Pace {
         }
         let window = &mut self.window;
         window.carried += (before.queued + batch.wire as u64).saturating_sub(backlog.queued);
-        window.pages += batch.bytes as u64;
+        if let (Some(cap), Some(before)) = (backlog.cap, before.cap) {
+            window.pages += cap.pages.saturating_sub(before.pages);
+        }
         window.time += encode + write;
         window.idle |= backlog.before == 0;
         window.peer_was_full += backlog.peer_was_full.saturating_sub(before.peer_was_full);

@@ -122,7 +122,7 @@ fn under_a_cap_a_lane_compresses_unless_a_batch_might_go_at_once() {
     let mut pace = Pace::new(Packing::Auto);
     let mut level_with = |share: f64, unused: usize| {
         let kept = (share / 50.0) as u64;
-        let cap = Allowance { share, unused: unused as u64, kept };
+        let cap = Allowance { share, unused: unused as u64, kept, pages: 0 };
         level_after(&mut pace, cap, Duration::from_micros(100))
     };
     assert_eq!(level_with(62.5e6, BATCH - 1), Some(1), "a cap need not show that it is slow");
@@ -139,9 +139,9 @@ fn a_host_without_time_for_coders_sends_pages_raw_whatever_the_cap() {
     // A batch takes so long to compress, to two fifths; the cap is 8 MB/s.
     let packed_with = |coder: f64| {
         let mut pace = Pace::new(Packing::Auto);
-        let cap = Some(Allowance { share: 8e6, unused: 0, kept: 80_000 });
         let mut packed = 0;
         for n in 0..2000 {
+            let cap = Some(Allowance { share: 8e6, unused: 0, kept: 80_000, pages: n * BATCH as u64 });
             let level = if n == 0 { None } else { pace.level() };
             packed += u32::from(level.is_some());
             let (wire, encode) = match level {
@@ -160,11 +160,35 @@ fn a_host_without_time_for_coders_sends_pages_raw_whatever_the_cap() {
 }
 
 #[test]
+fn a_lane_that_compresses_more_slowly_than_its_share_does_no_harm_while_others_use_the_cap() {
+    // 250 MB/s are its share, and it compresses 200 MB/s, to two fifths; the others send as much more as that leaves, or not.
+    let packed_with = |others: bool| {
+        let mut pace = Pace::new(Packing::Auto);
+        let (mut packed, mut pages) = (0, 0.0);
+        for n in 0..2000 {
+            let level = if n == 0 { None } else { pace.level() };
+            packed += u32::from(level.is_some());
+            let (wire, seconds) = if level.is_some() { (0.4, 1.0 / 200e6) } else { (1.0, 1.0 / 250e6) };
+            let seconds = seconds * BATCH as f64;
+            let own = BATCH as f64;
+            pages += (own + if others { seconds * 500e6 - wire * own } else { own }) / 2.0;
+            let cap = Some(Allowance { share: 250e6, unused: 0, kept: 2_500_000, pages: pages as u64 });
+            let batch = Batch { bytes: BATCH, wire: (wire * own) as usize, packed: level.is_some() };
+            let encode = Duration::from_secs_f64(seconds);
+            pace.spent(batch, encode, Duration::ZERO, Backlog { cap, ..Backlog::default() });
+        }
+        packed
+    };
+    assert!(packed_with(true) > 1900);
+    assert!(packed_with(false) < 1000, "all of them compress, and less goes than raw");
+}
+
+#[test]
 fn a_cap_above_what_a_slow_link_carries_does_no_harm() {
     let mut pace = Pace::new(Packing::Auto);
-    let cap = Some(Allowance { share: 500e6, unused: 0, kept: 5_000_000 });
     let mut packed = 0;
     for n in 0..2000 {
+        let cap = Some(Allowance { share: 500e6, unused: 0, kept: 5_000_000, pages: n * BATCH as u64 });
         let level = if n == 0 { None } else { pace.level() };
         packed += u32::from(level.is_some());
         let wire = if level.is_some() { BATCH * 2 / 5 } else { BATCH };

@@ -13,7 +13,7 @@ use std::{
     io::{self, Write},
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -39,6 +39,8 @@ pub(crate) struct Pace {
     changed: Condvar,
     /// Whether there is a cap, to look at without the lock. The lock has the last word.
     capped: AtomicBool,
+    /// Bytes of pages that went by all lanes, before whatever compression.
+    pages: AtomicU64,
 }
 
 struct Clock {
@@ -55,7 +57,12 @@ struct Clock {
 impl Default for Pace {
     fn default() -> Self {
         let clock = Clock { cap: None, granted: 0.0, at: Instant::now(), claimed: 0.0, stopped: false };
-        Self { clock: Mutex::new(clock), changed: Condvar::new(), capped: AtomicBool::new(false) }
+        Self {
+            clock: Mutex::new(clock),
+            changed: Condvar::new(),
+            capped: AtomicBool::new(false),
+            pages: AtomicU64::new(0),
+        }
     }
 }
 
@@ -120,6 +127,11 @@ impl Pace {
         Ok(waited)
     }
 
+    /// So many bytes more of pages have gone, before whatever compression.
+    pub(crate) fn add_pages(&self, bytes: u64) {
+        self.pages.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// What one of `lanes` lanes may do without waiting; `None` without a cap.
     pub(crate) fn allowance(&self, lanes: u8) -> Option<Allowance> {
         if !self.capped.load(Ordering::Relaxed) {
@@ -132,6 +144,7 @@ impl Pace {
             share: cap / f64::from(lanes.max(1)),
             unused: (clock.granted - clock.claimed).max(0.0) as u64,
             kept: (cap * CREDIT.as_secs_f64()) as u64,
+            pages: self.pages.load(Ordering::Relaxed) / u64::from(lanes.max(1)),
         })
     }
 

@@ -237,6 +237,7 @@ impl Worker {
         let (made, bytes) = (Instant::now(), frames.len() as u64);
         let backlog = self.outlet.write_all(frames)?;
         let written = Instant::now();
+        self.handle.add_page_bytes(self.out.taken_bytes());
         self.out.spent(made - since, written - made, backlog);
         self.handle.add_wire_bytes(bytes);
         self.tell();
