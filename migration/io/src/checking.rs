@@ -13,6 +13,7 @@ use godwit_migration::{
 use crate::{
     handle::Handle,
     link::{self, LinkError},
+    marks,
     outgoing::{Options, new_session},
     socket::Socket,
 };
@@ -45,7 +46,8 @@ pub async fn check(
     let conversation = async {
         let dial = Socket::dial(&options.to, &options.marks, &options.protection, None);
         let mut socket = dial.await.map_err(|error| {
-            failed("hello", Class::Link, format!("cannot connect to {}: {error}", options.to))
+            let class = if marks::is_unset(&error) { Class::Local } else { Class::Link };
+            failed("hello", class, format!("cannot connect to {}: {error}", options.to))
         })?;
         let hello = SourceMessage::Hello(Hello {
             oldest: PROTOCOL.0,

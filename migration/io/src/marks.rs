@@ -203,6 +203,16 @@ impl Marks {
     }
 }
 
+/// A mark that this host does not set: nothing that the peer has to do with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unset(String);
+
+/// Whether a connection failed because of its [`Marks`].
+pub(crate) fn is_unset(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Unset>())
+}
+
 fn named(error: &io::Error, what: fmt::Arguments<'_>) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+    io::Error::new(error.kind(), Unset(format!("{what}: {error}")))
 }

@@ -28,7 +28,7 @@ use crate::{
     host::SourceHost,
     lanes::{Guest, LaneWord, SendingLanes},
     link::{self, Control, LinkError, REASON_TIMEOUT},
-    marks::Marks,
+    marks::{self, Marks},
     protection::Protection,
     question,
     send_buffer::SendBuffer,
@@ -321,8 +321,10 @@ impl Driver<'_> {
             return Ok(()); // Nobody to say it to: the connection never came up.
         }
         let dial = Socket::dial(to, &self.options.marks, &self.options.protection, None);
-        let socket =
-            dial.await.map_err(|error| Event::LinkLost(format!("cannot connect to {to}: {error}")))?;
+        let socket = dial.await.map_err(|error| {
+            let text = format!("cannot connect to {to}: {error}");
+            if marks::is_unset(&error) { Event::HostFailed(HostError(text)) } else { Event::LinkLost(text) }
+        })?;
         self.bond = socket.bond();
         let (read, mut write) = split(socket);
         link::write_first(&mut write, message).await.map_err(|error| lost(&error))?;

@@ -52,6 +52,8 @@ fn a_failure_has_a_page_and_a_page_that_cannot_be_begins_nothing() {
     let target = site.receive(Listen::Tcp, &[]);
     let said = source.migrate(&target.address(), &["--congestion", "carrier-pigeon"]);
     has(said.failed(Outcome::Failed), &["congestion control carrier-pigeon cannot be set"]);
+    assert_eq!(said.ended.status, 1, "that is this host's, and not the target's");
+    assert!(!said.ended.err.contains("waiting there"), "{}", said.ended.err);
     has(source.ask(&["limit", "--bandwidth", "none"]).sentence(), &["no migration is under way"]);
     source.wait_more_beats(2);
 }

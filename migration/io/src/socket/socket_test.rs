@@ -2,7 +2,7 @@
 
 use crate::{
     Listener,
-    marks::{Congestion, Dscp, Marks, Priority},
+    marks::{Congestion, Dscp, Marks, Priority, is_unset},
     protection::Protection,
     socket::Socket,
 };
@@ -61,7 +61,9 @@ async fn a_congestion_control_that_is_not_there_is_named() {
     let listener = Listener::bind(&"tcp:127.0.0.1:0".parse().unwrap()).await.unwrap();
     let marks = Marks { congestion: Some("carrier-pigeon".parse().unwrap()), ..Marks::default() };
     let dialled = Socket::dial(listener.address(), &marks, &Protection::Local, None).await;
-    let said = dialled.err().unwrap().to_string();
+    let error = dialled.err().unwrap();
+    assert!(is_unset(&error), "it is this host's");
+    let said = error.to_string();
     for words in ["congestion control carrier-pigeon", "tcp_allowed_congestion_control"] {
         assert!(said.contains(words), "{said}");
     }
