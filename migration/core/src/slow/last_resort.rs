@@ -23,8 +23,8 @@ use crate::{
 const AIM: f64 = 0.7;
 /// A minimum of what is owed counts from this part of the one before.
 const PROGRESS: f64 = 0.9;
-/// How long the most is taken without progress.
-const IN_VAIN: Duration = Duration::from_secs(10);
+/// How long, and for how many rounds, the most is taken without progress.
+const IN_VAIN: (Duration, u32) = (Duration::from_secs(10), 3);
 /// Pages travel as they are from this part of their size on the wire.
 const RAW: f64 = 0.9;
 /// The most rounds without progress that raw pages are given.
@@ -67,8 +67,8 @@ struct LastResort {
     least_owed: u64,
     without: u32,
     taken: f64,
-    /// Since when the most is taken without progress.
-    most_since: Option<Duration>,
+    /// Since when the most is taken without progress, and how many rounds there had been without any.
+    most_since: Option<(Duration, u32)>,
     given_up: bool,
 }
 
@@ -105,7 +105,8 @@ impl LastResort {
             self.most_since = None;
             return false;
         }
-        now.saturating_sub(*self.most_since.get_or_insert(now)) >= IN_VAIN
+        let (since, without) = *self.most_since.get_or_insert((now, self.without));
+        now.saturating_sub(since) >= IN_VAIN.0 && self.without - without >= IN_VAIN.1
     }
 }
 
@@ -183,6 +184,11 @@ mod last_resort_test {
             told[most + 10..].iter().all(|&told| told == Throttle::None),
             "10 rounds of a second: {told:?}"
         );
+        let mut slow = Choice::one("slow", SLOWS, "last-resort,most=50,patience=0").unwrap().make();
+        let long = |round| Standing { elapsed: Duration::from_secs(60) * round, ..standing(round, 80_000) };
+        let told: Vec<_> = (1..7).map(|round| slow.decide(&long(round))).collect();
+        let slowed = told.iter().filter(|&&told| told == Throttle::Share(0.5)).count();
+        assert_eq!(slowed, 4, "a round may be long, three of them are given to it after the first: {told:?}");
         let mut slow = Choice::one("slow", SLOWS, "last-resort,most=50,patience=0").unwrap().make();
         slow.decide(&standing(1, 80_000));
         for round in 2..18 {
