@@ -126,6 +126,19 @@ fn a_writing_guest_arrives_whole_by_every_preset_and_lane_count() {
 }
 
 #[test]
+fn what_is_written_right_behind_its_copy_arrives() {
+    for preset in ["auto", "precopy", "clark2005"] {
+        for lanes in [1, 2] {
+            let mut guest = Guest::new(PAGES, PACE);
+            (0..PAGES).for_each(|page| guest.memory.write(page, u64::from(page) + 1));
+            guest.memory.writes_behind.store(u64::from(PAGES) / 2, Ordering::SeqCst);
+            let report = moves(&mut guest, preset, lanes);
+            assert!(report.pages.sent > u64::from(PAGES), "{preset}: some had to go again");
+        }
+    }
+}
+
+#[test]
 fn what_was_never_touched_is_not_sent() {
     let mut guest = Guest::new(PAGES, PACE);
     guest.memory.write(17, 1);

@@ -30,6 +30,8 @@ pub struct Memory {
     dirty: Mutex<Option<PageSet>>,
     /// Slows every read, so that a test can catch a round in its middle.
     pub read_delay: Mutex<Duration>,
+    /// Behind so many reads from now on the page before is written, which has just been read.
+    pub writes_behind: AtomicU64,
 }
 
 impl Memory {
@@ -39,6 +41,7 @@ impl Memory {
             touched: Mutex::new(PageSet::empty(pages)),
             dirty: Mutex::new(None),
             read_delay: Mutex::default(),
+            writes_behind: AtomicU64::new(0),
         })
     }
 
@@ -75,6 +78,11 @@ impl PageSource for Memory {
             std::thread::sleep(delay);
         }
         into.copy_from_slice(&**self.bytes[page as usize].lock().unwrap());
+        let left =
+            self.writes_behind.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if let (Ok(left), Some(before)) = (left, page.checked_sub(1)) {
+            self.write(before, u64::MAX - left);
+        }
     }
     fn touched(&self, into: &mut PageSet) -> Result<(), HostError> {
         into.union(&self.touched.lock().unwrap());
