@@ -118,25 +118,30 @@ fn a_guest_that_fills_its_ring_is_relieved_and_nothing_is_lost() {
     assert!(found.count() >= 40 << 20 >> 12, "{} pages", found.count());
 }
 
+/// The stop-and-copy of what is dirty, and the heartbeats of the guest at its target.
+fn stopped_and_copied(mut source: Bench, mut target: Bench) -> Vec<(u64, u64)> {
+    let token = source.machine.pause().unwrap();
+    copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
+    target.machine.restore(&source.machine.save().unwrap()).unwrap();
+    drop((token, source));
+    target.resume(Machine::grant_from_peer());
+    target.await_beats(8)
+}
+
 /// The whole of pre-copy: pages are copied while the guest writes them, then what was written again, then the rest
 /// while it is paused. A write that tracking missed is a page that the guest finds to be wrong.
 #[test]
 fn a_guest_that_writes_while_it_is_copied_arrives_whole() {
     for (kind, cpus) in [(DirtyKind::Log, 1), (DirtyKind::Log, 2), (DirtyKind::Ring, 1), (DirtyKind::Ring, 2)]
     {
-        let mut source = running(kind, "memory=24M working_set=16M rate=20000", cpus);
-        let mut target = incoming(&source.machine);
+        let source = running(kind, "memory=24M working_set=16M rate=20000", cpus);
+        let target = incoming(&source.machine);
         source.machine.dirty().begin().unwrap();
         copy_pages(&source.machine, &target.machine, &touched(&source.machine));
         for _ in 0..5 {
             copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
         }
-        let token = source.machine.pause().unwrap();
-        copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
-        target.machine.restore(&source.machine.save().unwrap()).unwrap();
-        drop((token, source));
-        target.resume(Machine::grant_from_peer());
-        let beats = target.await_beats(8);
+        let beats = stopped_and_copied(source, target);
         assert!(beats.iter().all(|beat| beat.1 == 0), "{kind:?}, {cpus} vCPUs: {beats:?}");
     }
 }
@@ -180,8 +185,8 @@ fn a_ring_arms_all_pages_at_once() {
 #[test]
 fn a_guest_whose_pages_are_armed_as_they_are_copied_arrives_whole() {
     for cpus in [1, 2] {
-        let mut source = running(DirtyKind::Log, "memory=24M working_set=16M rate=20000", cpus);
-        let mut target = incoming(&source.machine);
+        let source = running(DirtyKind::Log, "memory=24M working_set=16M rate=20000", cpus);
+        let target = incoming(&source.machine);
         let first = begin_unarmed(&source.machine);
         for block in 0..first.pages().div_ceil(BLOCK_PAGES) {
             source.machine.dirty().arm(&first, Plan::block_range(block)).unwrap();
@@ -189,12 +194,7 @@ fn a_guest_whose_pages_are_armed_as_they_are_copied_arrives_whole() {
             copy_pages(&source.machine, &target.machine, &first.filtered(|page| range.contains(&page)));
         }
         copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
-        let token = source.machine.pause().unwrap();
-        copy_pages(&source.machine, &target.machine, &harvest(&source.machine));
-        target.machine.restore(&source.machine.save().unwrap()).unwrap();
-        drop((token, source));
-        target.resume(Machine::grant_from_peer());
-        let beats = target.await_beats(8);
+        let beats = stopped_and_copied(source, target);
         assert!(beats.iter().all(|beat| beat.1 == 0), "{cpus} vCPUs: {beats:?}");
     }
 }
