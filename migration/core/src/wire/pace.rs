@@ -40,8 +40,10 @@ const RECOVERY: (u32, u32) = (8, 256);
 /// Levels that are stepped through while there is time left, and when there is none.
 const LEVELS: [i32; 4] = [1, 3, 6, 9];
 /// Batches between two steps, and the gain that a higher level must bring to be kept.
-const STEP_BATCHES: u32 = 64;
-const STEP_GAIN: f64 = 0.98;
+const STEP_BATCHES: u32 = 32;
+const STEP_GAIN: f64 = 0.99;
+/// Steps until a level that brought nothing is tried again: at first, and at most. Memory is not of one kind.
+const SETTLED: (u32, u32) = (8, 64);
 /// A higher level is tried where the coder fills the link so many times over: that no batch found the link empty says
 /// little on a link that several lanes share, because each waits for the others' turns.
 pub const HEADROOM: f64 = 2.0;
@@ -76,10 +78,12 @@ pub(super) struct Pace {
     highest: usize,
     /// Rate of the link on which no level above `highest` was worth it.
     highest_on: f64,
-    /// Batches since the last step, how many of them found no time, and the ratio before it.
-    since_step: u32,
-    starved: u32,
-    ratio_below: f64,
+    since_step: Since,
+    /// What came of a byte on the level below, while the one above it is tried.
+    ratio_below: Option<f64>,
+    /// Steps until a level that brought nothing is tried again, and the wait after that.
+    settled: u32,
+    next_settled: u32,
     last: bool,
 }
 
@@ -107,6 +111,15 @@ pub struct Allowance {
     pub kept: u64,
     /// Bytes of pages that went so far, before whatever compression: of all lanes, a lane's share of them.
     pub pages: u64,
+}
+
+/// Batches since the last step, how many of them found no time, and what those that were compressed came to.
+#[derive(Default)]
+struct Since {
+    batches: u32,
+    starved: u32,
+    bytes: u64,
+    wire: u64,
 }
 
 #[derive(Default)]
@@ -152,9 +165,10 @@ impl Pace {
             level: 0,
             highest: LEVELS.len() - 1,
             highest_on: 0.0,
-            since_step: 0,
-            starved: 0,
-            ratio_below: 1.0,
+            since_step: Since::default(),
+            ratio_below: None,
+            settled: 0,
+            next_settled: SETTLED.0,
             last: false,
         }
     }
@@ -205,8 +219,8 @@ impl Pace {
         // What a cap holds up waits with the lanes: no lane waits where a batch might go at once.
         let has =
             queued as f64 >= drained || cap.is_some_and(|cap| cap.unused < self.batch_bytes.min(cap.kept));
-        self.since_step += 1;
-        self.starved += u32::from(!has);
+        self.since_step.batches += 1;
+        self.since_step.starved += u32::from(!has);
         has
     }
 
@@ -247,6 +261,8 @@ impl Pace {
     }
 
     fn coded(&mut self, batch: Batch, encode: Duration) {
+        self.since_step.bytes += batch.bytes as u64;
+        self.since_step.wire += batch.wire as u64;
         let seconds = encode.as_secs_f64().max(1e-9);
         let mix = |old: f64, new: f64| old + (new - old) / 4.0;
         self.coder = mix(self.coder, batch.bytes as f64 / seconds);
@@ -300,30 +316,39 @@ impl Pace {
         }
     }
 
-    /// Goes to a higher level where time is left, to a lower one where there is none.
+    /// Goes to a higher level where time is left, to a lower one where there is none, and back from one that brought nothing.
     fn step(&mut self) {
-        if self.since_step < STEP_BATCHES {
+        if self.since_step.batches < STEP_BATCHES {
             return;
         }
-        let link = self.rate();
-        if link * 1.5 < self.highest_on {
+        let since = std::mem::take(&mut self.since_step);
+        let (link, ratio) = (self.rate(), since.ratio());
+        self.settled = self.settled.saturating_sub(1);
+        if link * 1.5 < self.highest_on || self.settled == 0 {
             self.highest = LEVELS.len() - 1;
         }
-        let starved = self.starved * STARVED > self.since_step;
-        let gained = self.level == 0 || self.ratio < self.ratio_below * STEP_GAIN;
-        if self.level > 0 && (starved || !gained) {
+        let gained = self.ratio_below.take().is_none_or(|below| ratio < below * STEP_GAIN);
+        if self.level > 0 && (!gained || since.starved * STARVED > since.batches) {
             self.level -= 1;
             (self.highest, self.highest_on) = (self.level, link);
+            self.settled = self.next_settled;
+            self.next_settled = (self.next_settled * 2).min(SETTLED.1);
             self.coder = CODER_RATE;
-        } else if self.starved == 0
-            && self.coder * self.ratio >= HEADROOM * link
+        } else if since.starved == 0
+            && self.coder * ratio >= HEADROOM * link
             && self.level < self.highest
-            && self.ratio <= WORTH
+            && ratio <= WORTH
         {
-            self.ratio_below = self.ratio;
+            self.ratio_below = Some(ratio);
             self.level += 1;
         }
-        (self.since_step, self.starved) = (0, 0);
+    }
+}
+
+impl Since {
+    /// What came of a byte.
+    fn ratio(&self) -> f64 {
+        self.wire as f64 / self.bytes.max(1) as f64
     }
 }
 

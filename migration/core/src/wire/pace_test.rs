@@ -14,6 +14,8 @@ struct Path {
     raw: f64,
     coder: f64,
     ratio: f64,
+    /// The highest level that brings anything.
+    best: i32,
     /// Whether it is the target that does not take more, and for how long it has not.
     target_lags: bool,
     peer_was_full: f64,
@@ -22,13 +24,13 @@ struct Path {
 impl Path {
     fn new(link: f64, coder: f64, ratio: f64) -> Self {
         let (target_lags, peer_was_full) = (false, 0.0);
-        Self { link, buffer: 2.5e6, queued: 0.0, raw: 4e9, coder, ratio, target_lags, peer_was_full }
+        Self { link, buffer: 2.5e6, queued: 0.0, raw: 4e9, coder, ratio, best: 9, target_lags, peer_was_full }
     }
 
-    /// A rate of coder and the ratio at a level: each is half as fast as the one before, and a little better.
+    /// A rate of coder and the ratio at a level: each is half as fast as the one before, and up to the best a little better.
     fn at(&self, level: i32) -> (f64, f64) {
-        let steps = LEVELS.iter().position(|&l| l == level).unwrap() as i32;
-        (self.coder / f64::from(1 << steps), self.ratio * 0.94f64.powi(steps))
+        let steps = |level| LEVELS.iter().position(|&l| l == level).unwrap() as i32;
+        (self.coder / f64::from(1 << steps(level)), self.ratio * 0.94f64.powi(steps(level.min(self.best))))
     }
 
     /// Sends so many batches; bytes of pages per second, and the batches that were compressed.
@@ -224,6 +226,26 @@ fn time_that_is_left_goes_into_a_higher_level() {
     path.link = 5e9;
     path.run(&mut pace, 10_000);
     assert_eq!(path.run(&mut pace, 1000).1, 0);
+}
+
+#[test]
+fn a_level_that_brings_nothing_is_left_for_the_one_below_and_tried_now_and_then() {
+    for best in [1, 3] {
+        let (mut pace, mut path) = (Pace::new(Packing::Auto), Path::new(12.5e6, 400e6, 0.4));
+        path.best = best;
+        path.run(&mut pace, 1000);
+        let (mut at_best, mut above) = (0, 0);
+        for _ in 0..10_000 {
+            path.run(&mut pace, 1);
+            match LEVELS[pace.level] {
+                level if level == best => at_best += 1,
+                level if level > best => above += 1,
+                _ => {}
+            }
+        }
+        assert_eq!(at_best + above, 10_000, "best {best}: never below");
+        assert!((1..1000).contains(&above), "best {best}: {above} above");
+    }
 }
 
 #[test]
