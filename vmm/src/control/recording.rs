@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use godwit_lab::trace::{About, Sampler, Trace};
+use godwit_lab::trace::{About, Content, Rewrites, Sampler, Trace};
 use godwit_migration::{
     host::{DirtySource, HostError, PageSource},
     page::PageSet,
@@ -113,6 +113,7 @@ impl Recorder {
         self.pages.touched(&mut resident)?;
         let mut sampler = Sampler::new(&*self.pages, &resident);
         let mut trace = Trace::new(self.about.clone(), self.request.interval, resident).map_err(HostError)?;
+        let mut rewrites = Rewrites::new(&*self.pages, trace.resident());
         // What was written while the pages were looked at is in no interval.
         self.dirty.harvest(&mut PageSet::empty(self.pages.pages()))?;
         let began = Instant::now();
@@ -122,9 +123,13 @@ impl Recorder {
             let mut dirty = PageSet::empty(self.pages.pages());
             self.dirty.harvest(&mut dirty)?;
             trace.push(&dirty);
+            rewrites.harvested(&dirty);
             sampler.look_again();
         }
-        trace.about.content = sampler.content();
+        rewrites.leave_out_reads(&mut trace);
+        let content = sampler.content();
+        let delta_ratio = rewrites.delta_ratio().unwrap_or(content.delta_ratio);
+        trace.about.content = Content { delta_ratio, ..content };
         // A host that is busy makes intervals longer than they were asked for: the trace says how long they were.
         let intervals = trace.intervals().max(1) as u32;
         trace.with_interval(began.elapsed() / intervals).map_err(HostError)

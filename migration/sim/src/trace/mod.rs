@@ -5,12 +5,15 @@
 //! in which order; [`Tape`] guesses that from how regularly the page is found dirty.
 
 pub mod file;
+mod rewrites;
 mod sample;
 pub mod synth;
 pub(crate) mod tape;
 
 #[cfg(test)]
 mod file_test;
+#[cfg(test)]
+mod rewrites_test;
 #[cfg(test)]
 mod sample_test;
 #[cfg(test)]
@@ -23,7 +26,7 @@ use std::time::Duration;
 use godwit_migration::page::PageSet;
 use serde::{Deserialize, Serialize};
 
-pub use self::{sample::Sampler, tape::Tape};
+pub use self::{rewrites::Rewrites, sample::Sampler, tape::Tape};
 
 /// No core compresses as many bytes in a second.
 const MAX_ZSTD_BYTES_PER_S: f64 = 1e12;
@@ -229,7 +232,46 @@ impl Trace {
         all.count()
     }
 
+    /// In how many intervals each page was written.
+    pub(crate) fn times_written(&self) -> Vec<u32> {
+        let mut times = vec![0u32; self.pages() as usize];
+        for span in &self.spans {
+            let pages = span.words.iter().zip(times[span.first_page() as usize..].chunks_mut(64));
+            for (&word, times) in pages {
+                bits(word).for_each(|bit| times[bit as usize] += 1);
+            }
+        }
+        times
+    }
+
+    /// Forgets the first interval of each page with content of which `which` says so, by its number and in how many
+    /// intervals it is.
+    pub(crate) fn leave_out_firsts(&mut self, which: impl Fn(u32, u32) -> bool) {
+        let times = self.times_written();
+        let mut left = self.resident.clone();
+        for span in &mut self.spans {
+            let first_page = span.first_page();
+            for (page, word) in (first_page..).step_by(64).zip(&mut span.words) {
+                for bit in bits(*word & left.words()[page as usize / 64]) {
+                    left.remove(page + bit);
+                    if which(page + bit, times[(page + bit) as usize]) {
+                        *word &= !(1 << bit);
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
+}
+
+/// The numbers of the bits that are set, from the lowest.
+fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros())?;
+        word &= word - 1;
+        Some(bit)
+    })
 }

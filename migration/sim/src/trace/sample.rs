@@ -23,8 +23,6 @@ const FIRST_LOOKS: usize = 4;
 const BETWEEN: Duration = Duration::from_millis(100);
 /// Lanes that leave zeros out and compress all else: as everybody does, and as one does for a slow link.
 const ENCODINGS: [&str; 2] = ["zero,zstd", "zero,zstd,level=3"];
-/// What a delta is taken to save until somebody measures it: small writes to many pages.
-const DELTA_RATIO: f64 = 20.0;
 
 /// Looks at pages again and again: how many hold zeros, and what a lane with zstd makes of the others, how fast.
 pub struct Sampler<'a> {
@@ -83,19 +81,12 @@ impl<'a> Sampler<'a> {
         self.looked = Instant::now();
     }
 
-    /// What was seen. The delta ratio is not measured.
+    /// What was seen; what differences to pages come to is not seen here.
     #[must_use]
     pub fn content(self) -> Content {
         let [(zero_share, ratio, zstd_bytes_per_s), (_, slow_ratio, slow_bytes_per_s)] =
             self.lanes.map(Lane::saw);
-        Content {
-            zero_share,
-            ratio,
-            delta_ratio: DELTA_RATIO,
-            zstd_bytes_per_s,
-            slow_ratio,
-            slow_bytes_per_s,
-        }
+        Content { zero_share, ratio, zstd_bytes_per_s, slow_ratio, slow_bytes_per_s, ..Content::default() }
     }
 }
 

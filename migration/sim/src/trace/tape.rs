@@ -33,17 +33,7 @@ impl Tape {
     #[must_use]
     pub fn new(trace: Trace) -> Self {
         let pages = trace.pages();
-        let mut counts = vec![0u32; pages as usize];
-        for span in trace.spans() {
-            for (&word, counts) in span.words.iter().zip(counts[span.first_page() as usize..].chunks_mut(64))
-            {
-                let mut rest = word;
-                while rest != 0 {
-                    counts[rest.trailing_zeros() as usize] += 1;
-                    rest &= rest - 1;
-                }
-            }
-        }
+        let counts = trace.times_written();
         let all = trace.intervals().max(1) as f64;
         // With few intervals, being in all of them says little: it is missing from half an interval at least.
         let missing = |count: u32| ((all - f64::from(count)).max(0.5) / all).min(1.0);
@@ -147,7 +137,7 @@ fn every_so(slots: &[u64], bits: u32, from: u32, to: u32) -> u64 {
 }
 
 /// SplitMix64's finalizer.
-fn mix(n: u64) -> u64 {
+pub(super) fn mix(n: u64) -> u64 {
     let mut z = n.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
