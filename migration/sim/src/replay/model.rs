@@ -184,6 +184,12 @@ impl Model {
         coded
     }
 
+    /// What a page costs at either side, whatever becomes of it.
+    fn look(&self) -> Work {
+        let second = self.costs.page.as_secs_f64();
+        Work { source_s: second, target_s: second }
+    }
+
     /// What a byte costs on its way.
     fn socket(&self) -> Work {
         let second = 1.0 / self.coders.socket_bytes_per_s;
@@ -202,8 +208,7 @@ impl Model {
 
     /// A page of a kind: the first coder of the chain that takes it, and the time of those that looked before.
     fn page(&self, kind: Kind, encode: &Encoding, content: &Content, lanes: u8) -> Page {
-        let page_s = self.costs.page.as_secs_f64();
-        let mut work = Work { source_s: page_s, target_s: page_s };
+        let mut work = self.look();
         for name in encode.names() {
             let (looks, taken) = self.coder(name, kind, content, lanes);
             work = work.and(looks);
@@ -273,9 +278,10 @@ impl Model {
             }
         }
         let small = RAW_BYTES / content.ratio;
-        // Of the time that a byte takes on the link, the cores need some to bring it there.
+        // Of the time that a page takes on the link, the cores need some to read it and to bring it there.
         let left = (1.0 / self.link.bytes_per_s - elapsed(self.socket())).max(0.0);
-        let share = (RAW_BYTES * left / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
+        let time = (RAW_BYTES * left - elapsed(self.look())).max(0.0);
+        let share = (time / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
         (zstd.times(share), share * small + (1.0 - share) * RAW_BYTES)
     }
 }
