@@ -103,7 +103,9 @@ fn hear(stream: &mut UnixStream) -> Heard {
         if count > 0 && length.is_some_and(|length| body.len() < length) {
             continue;
         }
-        let status = header.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        // All that follows the version is a number to it, and no words behind it.
+        let line = header.lines().next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
+        let status = line.and_then(|rest| rest.trim().parse().ok());
         return Heard {
             status: status.unwrap_or_else(|| panic!("no status: {header:?}")),
             body: length.map(|_| {

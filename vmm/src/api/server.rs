@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
+    ext::ReasonPhrase,
     header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER},
     server::conn::http1,
     service::service_fn,
@@ -138,7 +139,8 @@ async fn respond(request: Request<Incoming>, service: &impl Service) -> Response
             Ok(call) => service.call(call).await,
             Err(refusal) => Err(refusal),
         },
-        Err(refusal) => Err(refusal),
+        // It is read all the same: a client that is still writing when it is answered may never look at the answer.
+        Err(refusal) => read_body(request.into_body()).await.and(Err(refusal)),
     };
     const JSON: &str = "application/json";
     let (status, content, body) = match answer {
@@ -149,6 +151,8 @@ async fn respond(request: Request<Incoming>, service: &impl Service) -> Response
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
+    // Nothing but a number after the version is what Cloud Hypervisor's server writes, and all that its client can read.
+    response.extensions_mut().insert(ReasonPhrase::from_static(b""));
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("godwit API"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));

@@ -63,12 +63,30 @@ async fn a_document_an_empty_answer_and_a_refusal_arrive() {
 }
 
 #[tokio::test]
-async fn cloud_hypervisor_s_client_finds_its_header() {
+async fn cloud_hypervisor_s_client_finds_its_header_and_a_number_for_a_status() {
     let server = start("header");
     let answer =
         raw(&server, b"GET /api/v1/vmm.ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 \r\n"), "{answer}");
     assert!(answer.contains("\r\nContent-Length: 15\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_is_still_writing_is_not_cut_off() {
+    let server = start("writing");
+    let mut stream = UnixStream::connect(&server.path).await.unwrap();
+    let body = r#"{"path":"/dev/null"}"#;
+    let head = format!(
+        "PUT /api/v1/vm.nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    for piece in [head.as_str(), body] {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 404");
 }
 
 #[tokio::test]
