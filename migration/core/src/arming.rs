@@ -19,9 +19,9 @@ pub enum Arming {
     AsSent,
 }
 
-/// Pages a second that must go for it to pay: 3 µs a page. A write fault takes 2 to 4 µs where the CPU has two levels of
+/// Pages a second that must go for it to pay: 2.5 µs a page. A write fault takes 2 to 4 µs where the CPU has two levels of
 /// page tables, 12 where KVM keeps them itself.
-const LEAST_PAGES_PER_S: f64 = 333_000.0;
+const LEAST_PAGES_PER_S: f64 = 400_000.0;
 /// How long a round is watched before it is judged.
 const WATCHED: Duration = Duration::from_millis(10);
 
@@ -40,6 +40,6 @@ mod arming_test {
         let ms = Duration::from_millis;
         assert!(pays(0, ms(9)), "nothing is known yet");
         assert!(!pays(0, ms(10)));
-        assert!(pays(33_300, ms(100)) && !pays(33_299, ms(100)), "3 us a page");
+        assert!(pays(40_000, ms(100)) && !pays(39_999, ms(100)), "2.5 us a page");
     }
 }

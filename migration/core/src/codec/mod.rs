@@ -32,6 +32,7 @@ pub(crate) use encoding::{Chain, Packing};
 use crate::{
     error::{LaneError, ProtocolError},
     host::PageBytes,
+    wire::LaneTotals,
 };
 
 /// What a coder did with a page.
@@ -109,6 +110,11 @@ pub const PACKED: u8 = 7;
 /// as it is, or in a packed batch.
 pub fn reported() -> impl Iterator<Item = (&'static str, u8)> {
     CODECS.iter().map(|row| (row.name, row.wire_id)).chain([("zstd", PACKED)])
+}
+
+/// Of the pages in `totals`, those of which only went what the target could not have known.
+pub(crate) fn differences(totals: &LaneTotals) -> u64 {
+    [xbzrle::ROW, dedup::ROW].iter().map(|row| totals.by_codec[usize::from(row.wire_id)]).sum()
 }
 
 /// The codec with that wire id.

@@ -17,6 +17,7 @@ pub(super) const STANDING: Standing = Standing {
     owed_pages: 1000,
     bytes_per_s: 409_600_000.0,
     wire_ratio: 1.0,
+    owed_ratio: 1.0,
     fixed_cost: Duration::from_millis(5),
     overlap: Duration::ZERO,
     exposed: Duration::ZERO,
@@ -124,7 +125,7 @@ fn a_stalled_link_is_a_long_downtime_and_no_panic() {
 fn what_travels_small_and_what_is_written_meanwhile_are_in_the_forecast() {
     let forecast = |standing: Standing| standing.predicted_downtime().unwrap().as_secs_f64();
     assert!((forecast(STANDING) - 0.015).abs() < 1e-9);
-    assert!((forecast(Standing { wire_ratio: 0.5, ..STANDING }) - 0.010).abs() < 1e-9);
+    assert!((forecast(Standing { owed_ratio: 0.5, ..STANDING }) - 0.010).abs() < 1e-9);
     // 1,000 pages a second for 100 ms are a tenth more.
     let overlap = Duration::from_millis(2);
     assert!((forecast(Standing { overlap, ..STANDING }) - 0.013).abs() < 1e-9);

@@ -49,6 +49,8 @@ pub struct Standing {
     /// Bytes on the wire per byte of page, as measured in the last telling round; 1 before. Pages of zeros, which
     /// weigh nothing, are left out: what a guest has just written is seldom zeros.
     pub wire_ratio: f64,
+    /// The same as it is to be expected of the pages still to be sent.
+    pub owed_ratio: f64,
     /// What a stop-and-copy costs beside its pages: pause, harvest, state, round trips, restore.
     pub fixed_cost: Duration,
     /// The part of it during which pages travel already: the state is saved while the lanes send.
@@ -77,12 +79,12 @@ impl Standing {
     }
 
     /// Downtime if pre-copy stopped now: what is owed and what the guest still dirties until it stands, at the rate at
-    /// which pages have arrived, beside and after the fixed cost.
+    /// which bytes have arrived, beside and after the fixed cost.
     #[must_use]
     pub fn predicted_downtime(&self) -> Option<Duration> {
         let more = self.dirty_bytes_per_s() * self.exposed.as_secs_f64();
         let bytes = (self.owed_pages * PAGE_BYTES as u64) as f64 + more;
-        let rate = self.page_bytes_per_s();
+        let rate = page_rate(self.bytes_per_s, self.owed_ratio);
         if self.owed_pages == 0 && (rate <= 0.0 || bytes <= 0.0) {
             return Some(self.fixed_cost);
         }

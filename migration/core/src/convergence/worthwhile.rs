@@ -7,7 +7,8 @@
 //!
 //! That expectation is of a guest that writes evenly. One that writes a few pages hot and others now and then leaves less
 //! after short rounds than after long ones, and now less, now more. So a small part of the time so far goes into rounds that are
-//! expected to bring nothing, until one has halved the downtime.
+//! expected to bring nothing, until one has halved the downtime. And where rounds that are expected to pay bring nothing, time
+//! after time, because the guest rests when they are looked forward to and writes when they go, that is not believed any longer.
 
 use super::{Convergence, Standing, Verdict};
 use crate::{
@@ -40,7 +41,7 @@ pub(super) const ROW: Row<dyn Convergence> = Row {
     ],
     make: |values| {
         let [gain, cost, seek] = ["gain", "cost", "seek"].map(|name| values.real(name));
-        Box::new(Worthwhile { gain, cost, seek, met: None })
+        Box::new(Worthwhile { gain, cost, seek, met: None, least_s: f64::INFINITY, in_vain: 0 })
     },
 };
 
@@ -50,7 +51,13 @@ struct Worthwhile {
     seek: f64,
     /// When another round was first not expected to pay, and what downtime was predicted then, in s.
     met: Option<(f64, f64)>,
+    /// The shortest downtime predicted within the budget, in s, and for how many rounds it has not become shorter.
+    least_s: f64,
+    in_vain: u32,
 }
+
+/// Rounds that may bring nothing, though they were expected to.
+const PATIENCE: u32 = 8;
 
 impl Convergence for Worthwhile {
     fn decide(&mut self, standing: &Standing) -> Verdict {
@@ -62,8 +69,12 @@ impl Convergence for Worthwhile {
         if predicted_s > budget_s && !(fixed_s > budget_s && pages_s <= budget_s) {
             return Verdict::Again;
         }
+        self.in_vain = if predicted_s < self.least_s { 0 } else { self.in_vain + 1 };
+        self.least_s = self.least_s.min(predicted_s);
+        let believed = self.in_vain < PATIENCE;
         if standing.rounds > 0
-            && (self.pays(standing, predicted_s, pages_s) || self.seeks(standing, predicted_s, pages_s))
+            && (believed && self.pays(standing, predicted_s, pages_s)
+                || self.seeks(standing, predicted_s, pages_s))
         {
             return Verdict::Again;
         }
@@ -118,6 +129,7 @@ mod worthwhile_test {
             owed_pages: owed,
             bytes_per_s: 419_430_400.0,
             wire_ratio: 1.0,
+            owed_ratio: 1.0,
             fixed_cost: Duration::from_millis(4),
             overlap: Duration::ZERO,
             exposed: Duration::ZERO,
@@ -152,6 +164,17 @@ mod worthwhile_test {
         assert!(goes_on(&mut unlucky, uneven(3000, 10_000)));
         assert!(goes_on(&mut unlucky, uneven(3000, 10_170)), "199 ms after the first");
         assert!(!goes_on(&mut unlucky, uneven(3000, 10_180)), "2% of the time are over");
+    }
+
+    #[test]
+    fn what_is_promised_again_and_again_is_not_believed() {
+        let mut rule = Choice::one("stop", STOPS, "worthwhile").unwrap().make();
+        let rounds = (0..100).take_while(|_| rule.decide(&standing(3000, 3000, 1000)) == Verdict::Again);
+        assert_eq!(rounds.count() as u32, PATIENCE);
+        let mut kept = Choice::one("stop", STOPS, "worthwhile").unwrap().make();
+        let rounds =
+            (0..100).take_while(|n| kept.decide(&standing(3000 - 20 * n, 1000, 1000)) == Verdict::Again);
+        assert_eq!(rounds.count(), 100, "each was a little better");
     }
 
     #[test]

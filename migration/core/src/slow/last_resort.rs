@@ -147,6 +147,7 @@ mod last_resort_test {
             owed_pages: owed,
             bytes_per_s: 209_715_200.0,
             wire_ratio: 0.5,
+            owed_ratio: 1.0,
             fixed_cost: Duration::from_millis(4),
             overlap: Duration::ZERO,
             exposed: Duration::ZERO,

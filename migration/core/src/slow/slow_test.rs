@@ -19,6 +19,7 @@ const STANDING: Standing = Standing {
     owed_pages: 1000,
     bytes_per_s: 4_096_000.0,
     wire_ratio: 1.0,
+    owed_ratio: 1.0,
     fixed_cost: Duration::from_millis(5),
     overlap: Duration::ZERO,
     exposed: Duration::ZERO,

@@ -35,6 +35,10 @@ pub(super) struct Account {
     pub(super) bytes_per_s: f64,
     /// Bytes on the wire per byte of page in the last telling round.
     pub(super) wire_ratio: f64,
+    /// The same for pages that went whole.
+    whole_ratio: f64,
+    /// Pages of the last plan that its lanes left out.
+    left_out: u64,
     /// Pages that the last harvest found.
     pub(super) last_dirty: u64,
     /// Pages that the harvest before it found.
@@ -84,6 +88,8 @@ impl Account {
             totals: LaneTotals::default(),
             bytes_per_s: 0.0,
             wire_ratio: 1.0,
+            whole_ratio: 1.0,
+            left_out: 0,
             last_dirty: 0,
             dirty_before: 0,
             interval: Duration::ZERO,
@@ -162,15 +168,25 @@ impl Account {
         self.owed_when_known = owed;
     }
 
+    /// Bytes on the wire per byte of `owed` pages. Those that the last round's lanes left out, because the guest had written them
+    /// again, are often such as were left out before: the target has no copy of them to which a difference could be sent.
+    pub(super) fn owed_ratio(&self, owed: u64) -> f64 {
+        let share = (self.left_out as f64 / owed.max(1) as f64).min(1.0);
+        self.wire_ratio + share * (self.whole_ratio - self.wire_ratio).max(0.0)
+    }
+
     pub(super) fn round_ends(&mut self, now: Time, totals: &LaneTotals) {
         let seconds = now.saturating_sub(self.round_began).as_secs_f64();
         let bandwidth = if seconds > 0.0 { totals.wire_bytes as f64 / seconds } else { 0.0 };
         if totals.wire_bytes >= TELLING_BYTES || self.bytes_per_s == 0.0 {
             self.bytes_per_s = bandwidth;
-            let zeros = totals.by_codec[usize::from(codec::ZERO)];
-            let raw = (totals.pages.saturating_sub(zeros) * PAGE_BYTES as u64) as f64;
-            self.wire_ratio = if raw > 0.0 { totals.wire_bytes as f64 / raw } else { 1.0 };
+            let content = totals.pages.saturating_sub(totals.by_codec[usize::from(codec::ZERO)]);
+            let per_byte_of =
+                |pages: u64| totals.wire_bytes as f64 / (pages.max(1) * PAGE_BYTES as u64) as f64;
+            self.wire_ratio = if content > 0 { per_byte_of(content) } else { 1.0 };
+            self.whole_ratio = per_byte_of(content.saturating_sub(codec::differences(totals))).min(1.0);
         }
+        self.left_out = self.round_planned.saturating_sub(totals.pages + totals.free);
         self.totals.add(totals);
         self.free += totals.free;
         self.rounds.push(Round {
@@ -258,4 +274,31 @@ fn by_encoding(totals: &LaneTotals) -> BTreeMap<String, u64> {
         .map(|(name, id)| (name.to_string(), totals.by_codec[usize::from(id)]))
         .filter(|(_, n)| *n > 0)
         .collect()
+}
+
+#[cfg(test)]
+mod account_test {
+    use super::*;
+
+    /// A round of 1000 pages of 4 KiB: some go as differences, the others half as long.
+    fn after(planned: u64, differences: u64) -> Account {
+        let mut account = Account::new(Duration::ZERO, 100_000, 1);
+        account.round_begins(Duration::ZERO, planned, planned);
+        let mut totals =
+            LaneTotals { pages: 1000, wire_bytes: (1000 - differences) * 2048, ..LaneTotals::default() };
+        totals.by_codec[usize::from(codec::by_name("xbzrle").unwrap().wire_id)] = differences;
+        account.round_ends(Duration::from_secs(1), &totals);
+        account
+    }
+
+    #[test]
+    fn what_lanes_left_out_is_not_expected_to_go_as_differences() {
+        let ratio = |planned, owed| after(planned, 400).owed_ratio(owed);
+        assert!((ratio(1000, 500) - 0.3).abs() < 1e-9, "nothing was left out");
+        assert!((ratio(1250, 500) - 0.4).abs() < 1e-9, "half of it was");
+        assert!((ratio(1500, 500) - 0.5).abs() < 1e-9, "all of it was");
+        assert!((ratio(9000, 500) - 0.5).abs() < 1e-9, "and no more than all");
+        assert!((after(1500, 0).owed_ratio(500) - 0.5).abs() < 1e-9, "where nothing goes as a difference");
+        assert!(after(1500, 1000).owed_ratio(500) <= 1.0);
+    }
 }

@@ -347,6 +347,7 @@ impl Context {
             owed_pages: self.owed_pages(),
             bytes_per_s: rate(&self.config, account),
             wire_ratio: account.wire_ratio,
+            owed_ratio: account.owed_ratio(self.owed_pages()),
             fixed_cost: (PAUSE_COST + SAVE_COST + RESTORE_COST)
                 .saturating_add(account.harvest)
                 .saturating_add(self.round_trip.saturating_mul(HANDOVER_ROUND_TRIPS)),
