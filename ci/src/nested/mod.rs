@@ -109,11 +109,21 @@ pub struct Outcome {
     pub total: Duration,
 }
 
+/// The time given was over. It says where, and what the nested host told.
+#[derive(Debug)]
+pub struct OutOfTime(pub(crate) String);
+
+impl std::fmt::Display for OutOfTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Runs the request; `output` gets the command's output as it comes.
 ///
 /// # Errors
 /// A sentence where the nested host cannot be made, does not come up or ends without a result, and where the command
-/// is stopped or runs out of time. A command that fails is no error.
+/// is stopped or runs out of time ([`OutOfTime`]). A command that fails is no error.
 pub fn run(request: &Request, output: &mut (dyn FnMut(&[u8]) + Send)) -> Result<Outcome> {
     if request.command.is_empty() {
         bail!("there is no command to run in the nested host");

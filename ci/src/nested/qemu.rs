@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Request, control::Heard, kernel::Kernel, terminal};
+use super::{OutOfTime, Request, control::Heard, kernel::Kernel, terminal};
 
 /// What a run calls.
 pub(super) const TOOLS: &[(&str, &str)] = &[
@@ -175,7 +175,10 @@ fn verdict(end: End, up: Option<Instant>, heard: &Heard, complaint: &str) -> Res
     match end {
         End::Stopped => bail!("the nested host was stopped {where_it_was}"),
         End::TimedOut => {
-            bail!("the nested host ran out of time {where_it_was}; its console:\n{}", heard.console_text())
+            let console = heard.console_text();
+            bail!(OutOfTime(format!(
+                "the nested host ran out of time {where_it_was}; its console:\n{console}"
+            )))
         }
         End::ByItself => {}
     }

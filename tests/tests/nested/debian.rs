@@ -9,18 +9,18 @@ use crate::host::Journey;
 
 /// How long one of these may take, on a machine that is busy with another host.
 const LIMIT: Duration = Duration::from_secs(1500);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_debian-journey");
 
 fn journey(name: &'static str) {
+    taken(Journey { arguments: name, limit: LIMIT, ..Journey::of(PROGRAM) });
+}
+
+fn taken(journey: Journey) {
     let image = debian_image().unwrap_or_else(|error| panic!("{error:#}"));
-    let journey = Journey {
-        arguments: name,
-        modules: &["bridge", "veth"],
-        // One is the guest's, one its clients'.
-        disks: vec![image.clone(), image],
-        limit: LIMIT,
-        ..Journey::of(env!("CARGO_BIN_EXE_debian-journey"))
-    };
-    let output = journey.done();
+    let name = journey.arguments;
+    // One is the guest's, one its clients'.
+    let disks = vec![image.clone(), image];
+    let output = Journey { modules: &["bridge", "veth"], disks, ..journey }.done();
     assert!(output.contains(&format!("{name} done")) && output.contains("switched off in order"), "{output}");
 }
 
@@ -50,7 +50,12 @@ fn iperf_goes_on() {
 #[test]
 #[ignore = "takes minutes: see docs/workloads.md"]
 fn a_stream_and_pings_go_on() {
-    journey("network");
+    taken(Journey {
+        arguments: "network",
+        counts_instructions: true,
+        limit: Duration::from_secs(200),
+        ..Journey::of(PROGRAM)
+    });
 }
 
 #[test]
