@@ -53,7 +53,8 @@ fn a_stream_and_pings_go_on() {
     taken(Journey {
         arguments: "network",
         counts_instructions: true,
-        limit: Duration::from_secs(200),
+        // Five times what it takes where the emulator does not come to a stand.
+        limit: Duration::from_secs(300),
         ..Journey::of(PROGRAM)
     });
 }
