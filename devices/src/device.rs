@@ -5,12 +5,18 @@
 //! follows for free. There is no default for any of it: a device without state says so by an empty, versioned
 //! state. Neighbours: [`crate::bus`] finds the device of an address, `godwit-state` says what a section is.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use godwit_state::{Save, Schema, Section, StateError};
 
 /// A device shared by the vCPU threads, the event loop and the machine.
 pub type Shared<D> = Arc<Mutex<D>>;
+
+/// What a device counts, by name.
+pub type Counters = BTreeMap<&'static str, u64>;
 
 /// Name and life of a device.
 ///
@@ -33,6 +39,11 @@ pub trait Lifecycle {
     /// of them before there is a device is the same.
     fn queue_sizes(&self) -> &[u16] {
         &[]
+    }
+
+    /// What it has counted since it was made, here: no part of its state. Empty for a device that counts nothing.
+    fn counters(&self) -> Counters {
+        Counters::new()
     }
 
     /// Takes hold of what only one machine may use at a time, such as the lock of a disk's image. The machine calls it

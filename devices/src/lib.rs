@@ -85,7 +85,7 @@ pub mod virtio;
 
 pub use bus::{BusError, MmioBus, PioBus};
 pub use debug_exit::{DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState};
-pub use device::{BytePorts, Device, Lifecycle, MmioDevice, PioDevice, Shared};
+pub use device::{BytePorts, Counters, Device, Lifecycle, MmioDevice, PioDevice, Shared};
 pub use generation::{GENERATION_BYTES, Generation, GenerationError, GenerationState};
 pub use i8042::{I8042, I8042_BASE, I8042_PORT_COUNT, I8042State};
 pub use irq::Irq;

@@ -53,7 +53,7 @@ pub(crate) use self::{
     net::{net_on_a_socket, net_with_wires},
     vsock::vsock_alone,
 };
-use crate::GuestMemory;
+use crate::{Counters, GuestMemory};
 
 /// What the driver, or the host, did that ends a device's work until the driver resets it.
 #[derive(Debug, Error)]
@@ -146,6 +146,11 @@ pub trait VirtioDevice: Save + Send {
 
     /// Takes up work again; the transport serves every queue once afterwards.
     fn resume(&mut self);
+
+    /// As [`Lifecycle::counters`](crate::Lifecycle::counters).
+    fn counters(&self) -> Counters {
+        Counters::new()
+    }
 
     /// As [`Lifecycle::claim`](crate::Lifecycle::claim).
     ///

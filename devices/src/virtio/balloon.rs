@@ -42,7 +42,7 @@ use super::{
     ServeError, Served, VirtioDevice,
     queue::{Offered, Taken, serve_each},
 };
-use crate::GuestMemory;
+use crate::{Counters, GuestMemory};
 
 /// Device type of a traditional memory balloon.
 const DEVICE_TYPE: u32 = 5;
@@ -205,6 +205,12 @@ impl VirtioDevice for Balloon {
 
     fn queue_sizes(&self) -> &[u16] {
         config::queue_sizes(self.reporting)
+    }
+
+    /// Its size and the one that was asked for, in bytes, and what the driver told last.
+    fn counters(&self) -> Counters {
+        let own = [("actual", self.actual_bytes()), ("target", self.target_bytes())];
+        own.into_iter().chain(self.statistics().iter()).collect()
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {

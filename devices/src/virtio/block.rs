@@ -4,7 +4,8 @@
 //! host has in its page cache is read at once: to hand it to a thread and back would cost more than the read.
 //! What is in flight ends before a pause does, and is answered, so nothing is lost or done twice when the guest moves;
 //! before the state is saved everything written is durable, for whoever reads the image next. `config` is what is asked
-//! for, `request` reads a descriptor chain, `work` does what it asks for, `image` and `lock` have the file.
+//! for, `request` reads a descriptor chain, `work` does what it asks for, `tally` counts that, `image` and `lock` have the
+//! file.
 
 #[cfg(test)]
 mod block_test;
@@ -22,6 +23,7 @@ mod request;
 mod space;
 mod state;
 mod sys;
+mod tally;
 #[cfg(test)]
 mod test_disk;
 mod work;
@@ -47,14 +49,15 @@ use self::{
     engine::{Engine, Threads},
     image::{Image, SECTOR_BYTES},
     request::Request,
-    work::{AT_ONCE_BYTES, MAX_SEGMENTS, Manner},
+    tally::Tally,
+    work::{AT_ONCE_BYTES, Done, MAX_SEGMENTS, Manner},
 };
 use super::{
     ServeError, Served, Source, VirtioDevice,
     queue::{Offered, Taken, serve_each},
     used::{publish, wants_interrupt},
 };
-use crate::{GuestMemory, options::OptionError, rate_limiter::RateLimiter};
+use crate::{Counters, GuestMemory, options::OptionError, rate_limiter::RateLimiter};
 
 /// Device type of a block device.
 const DEVICE_TYPE: u32 = 2;
@@ -84,6 +87,7 @@ pub struct Block {
     /// Bytes that may still be read at once, before the event loop looks after others.
     at_once_left: u64,
     manner: Manner,
+    tally: Tally,
     /// The serial number was asked for here; otherwise a guest that comes from elsewhere brings its own.
     serial_is_given: bool,
     generation: u32,
@@ -109,6 +113,7 @@ impl Block {
             in_flight: vec![0; queues],
             at_once_left: 0,
             manner,
+            tally: Tally::default(),
             serial_is_given: config.serial.is_some(),
             generation: 0,
         })
@@ -146,12 +151,19 @@ impl Block {
     /// Answers what has ended for queue `index`.
     fn answer(&mut self, index: usize, queue: &mut Queue, memory: &GuestMemory) -> Result<(), ServeError> {
         while let Some(done) = self.engine.take(index) {
+            self.count(&done);
             publish(queue, memory, &[(done.head, done.written)])?;
             if let Some(in_flight) = self.in_flight.get_mut(index) {
                 *in_flight = in_flight.saturating_sub(1);
             }
         }
         Ok(())
+    }
+
+    fn count(&mut self, done: &Done) {
+        if let Some(moved) = &done.moved {
+            self.tally.add(moved);
+        }
     }
 
     /// Takes a request of queue `index`, where it may be taken now.
@@ -168,14 +180,15 @@ impl Block {
             return Ok(Taken::Later);
         }
         let request = Request::read(chain, memory, MAX_SEGMENTS as usize)?;
-        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(request.moved())) {
+        let bytes = request.moves().map_or(0, |moved| moved.bytes);
+        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(bytes)) {
             return Ok(Taken::Later);
         }
-        let moved = request.moved();
-        if moved <= self.at_once_left
+        if bytes <= self.at_once_left
             && let Some(done) = work::serve_at_once(&request, &self.image, memory)
         {
-            self.at_once_left -= moved;
+            self.at_once_left -= bytes;
+            self.count(&done);
             return Ok(Taken::Done(done.written));
         }
         *in_flight += 1;
@@ -261,6 +274,10 @@ impl VirtioDevice for Block {
     }
 
     fn resume(&mut self) {}
+
+    fn counters(&self) -> Counters {
+        self.tally.counters()
+    }
 
     fn claim(&mut self) -> Result<(), String> {
         self.image.lock()

@@ -12,7 +12,7 @@ use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, bitmap::Bitmap};
 
 use super::{VirtioDevice, VirtioMmio, registers::*};
-use crate::{Device, GuestMemory, Irq, Lifecycle, MmioDevice};
+use crate::{Counters, Device, GuestMemory, Irq, Lifecycle, MmioDevice};
 
 /// Flag of a descriptor: the device writes.
 pub const WRITE: u16 = VRING_DESC_F_WRITE as u16;
@@ -276,6 +276,11 @@ impl<D: VirtioDevice + 'static> Driver<D> {
 
     pub fn needs_reset(&self) -> bool {
         self.read(STATUS) & NEEDS_RESET != 0
+    }
+
+    /// What the device has counted.
+    pub fn counters(&self) -> Counters {
+        self.device().counters()
     }
 
     pub fn interrupted(&self) -> bool {

@@ -17,6 +17,7 @@ mod mac;
 mod net_test;
 #[cfg(test)]
 mod pairs_test;
+mod passed;
 mod receive;
 mod state;
 mod sys;
@@ -32,7 +33,7 @@ use vm_memory::Bytes;
 
 #[cfg(test)]
 pub(crate) use self::net_test::{net_on_a_socket, net_with_wires};
-use self::{announce::Announcer, features::*, receive::Receiver};
+use self::{announce::Announcer, features::*, passed::Passed, receive::Receiver};
 pub use self::{
     config::{NET_KEYS, NetConfig, NetError},
     mac::Mac,
@@ -43,7 +44,7 @@ use super::{
     ServeError, Served, Source, VirtioDevice,
     queue::{Offered, Taken, serve_each},
 };
-use crate::{GuestMemory, rate_limiter::RateLimiter};
+use crate::{Counters, GuestMemory, rate_limiter::RateLimiter};
 
 /// Device type of a network card.
 const DEVICE_TYPE: u32 = 1;
@@ -69,6 +70,13 @@ enum Use {
 struct Pair {
     tap: Tap,
     receiver: Receiver,
+    sent: Passed,
+}
+
+impl Pair {
+    fn new(tap: Tap) -> Self {
+        Self { tap, receiver: Receiver::new(), sent: Passed::default() }
+    }
 }
 
 /// A network card.
@@ -118,7 +126,7 @@ impl Net {
         let limit = || config.rate_limiter_config.as_ref().map(RateLimiter::new).transpose();
         let mut net = Self {
             used_pairs: taps.len(),
-            pairs: taps.into_iter().map(|tap| Pair { tap, receiver: Receiver::new() }).collect(),
+            pairs: taps.into_iter().map(Pair::new).collect(),
             permanent_mac: mac,
             mac,
             mtu: config.mtu.unwrap_or(config::DEFAULT_MTU),
@@ -208,7 +216,7 @@ impl Net {
         if !self.link_up {
             return Ok(Served::default());
         }
-        let Pair { tap, receiver } = &mut self.pairs[pair];
+        let Pair { tap, receiver, .. } = &mut self.pairs[pair];
         match receiver.serve(tap, &mut self.receive_limit, queue, memory, mergeable) {
             Err(ServeError::Host(error)) => {
                 // Nothing that a reset by the driver would help.
@@ -318,11 +326,24 @@ impl VirtioDevice for Net {
             Use::Receive(pair) => self.receive(pair, queue, memory),
             Use::Transmit(pair) => {
                 self.announce_if_due();
-                transmit::serve(&self.pairs[pair].tap, &mut self.transmit_limit, queue, memory)
+                let Pair { tap, sent, .. } = &mut self.pairs[pair];
+                transmit::serve(tap, &mut self.transmit_limit, sent, queue, memory)
             }
             Use::Control => self.control(queue, memory),
             Use::Nothing => Ok(Served::default()),
         }
+    }
+
+    /// Of all pairs together, by Cloud Hypervisor's names: "rx" is what came to the guest.
+    fn counters(&self) -> Counters {
+        let sum = |of: fn(&Pair) -> Passed| self.pairs.iter().map(of).fold(Passed::default(), Passed::and);
+        let (received, sent) = (sum(|pair| pair.receiver.received()), sum(|pair| pair.sent));
+        Counters::from([
+            ("rx_bytes", received.bytes),
+            ("rx_frames", received.frames),
+            ("tx_bytes", sent.bytes),
+            ("tx_frames", sent.frames),
+        ])
     }
 
     /// Nothing is in flight outside of `serve` but a frame that waits, which is saved.

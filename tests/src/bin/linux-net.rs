@@ -20,6 +20,7 @@ use godwit_tests::{
     stream::{Line, Stream},
     vmm::Vmm,
 };
+use serde_json::Value;
 
 /// How long the guest's kernel may take to boot; the nested host is software.
 const BOOT: Duration = Duration::from_secs(90);
@@ -74,6 +75,7 @@ fn main() {
     let (back, second) = moved(there, back, &traffic, &heard);
 
     let answers = pings.end();
+    counted(&back, BYTES);
     let bytes = traffic.end();
     back.wait_beats(3);
     let lines: Vec<Line> = Stream::joined(&consoles);
@@ -168,6 +170,17 @@ fn moved(mut source: Vmm, target: Vmm, traffic: &Traffic, heard: &Announcements)
     }
     println!("{:?} announcements by host and guest", since());
     (target, report)
+}
+
+/// The card's counters hold at least `bytes` bytes that came and went where the guest is now.
+fn counted(vmm: &Vmm, bytes: u64) {
+    let said = vmm.ask(&["counters"]);
+    let counters: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+    let card = &counters["net0"];
+    for (name, least) in [("rx_bytes", bytes), ("tx_bytes", bytes), ("rx_frames", 1), ("tx_frames", 1)] {
+        assert!(card[name].as_u64() >= Some(least), "{name} of {counters}");
+    }
+    println!("the card counts: {card}");
 }
 
 fn until_checked(traffic: &Traffic, bytes: u64) {

@@ -1,7 +1,6 @@
 //! What the host asks of a guest's balloon: memory, statistics, and its free pages while it moves.
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,9 +16,6 @@ use godwit_migration::{
 
 use super::Machine;
 use crate::{config, error::MachineError, memory::GuestPages};
-
-/// A device's counters by their names.
-pub type Counters = BTreeMap<&'static str, u64>;
 
 impl Machine {
     fn balloon(&self) -> Option<MutexGuard<'_, VirtioMmio<Balloon>>> {
@@ -57,17 +53,6 @@ impl Machine {
     #[must_use]
     pub fn awaits_statistics(&self) -> bool {
         self.balloon().is_some_and(|balloon| balloon.device().awaits_statistics())
-    }
-
-    /// What the devices count, by their names.
-    #[must_use]
-    pub fn counters(&self) -> BTreeMap<String, Counters> {
-        let balloon = self.balloon().map(|balloon| {
-            let balloon = balloon.device();
-            let own = [("actual", balloon.actual_bytes()), ("target", balloon.target_bytes())];
-            ("balloon0".to_owned(), own.into_iter().chain(balloon.statistics().iter()).collect())
-        });
-        balloon.into_iter().collect()
     }
 
     /// What the guest tells of its free pages, where it has a balloon.

@@ -27,13 +27,14 @@ mod tracking_test;
 mod wiring;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     fmt,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use godwit_devices::{Device, GuestPanic};
+use godwit_devices::{Counters, Device, GuestPanic};
 use godwit_migration::{
     host::DirtySource,
     shape::{CpuShape, CpuidEntry, MachineShape, MemoryShape},
@@ -186,6 +187,12 @@ impl Machine {
             xsave_bytes: host.cpu.xsave_bytes as u32,
         };
         Ok(MachineShape { memory: memory::shape_of(&self.memory), cpus, devices: self.wiring.shape() })
+    }
+
+    /// What the devices have counted since this process has the guest, by instance.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, Counters> {
+        self.wiring.counters()
     }
 
     /// The right to run a guest whose source has given up its own: for a target that received `Go`, and nobody else.

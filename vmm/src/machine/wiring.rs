@@ -4,13 +4,14 @@
 //! device works. Neighbours: `godwit-devices` for the devices, `boot::layout` for the windows.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use godwit_devices::{
-    BusError, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState, Device, GED_GSI, Generation,
-    GenerationState, I8042, I8042_BASE, I8042_PORT_COUNT, I8042State, Irq, MmioBus, POWER_BASE,
+    BusError, Counters, DEBUG_EXIT_PORT, DEBUG_EXIT_PORT_COUNT, DebugExit, DebugExitState, Device, GED_GSI,
+    Generation, GenerationState, I8042, I8042_BASE, I8042_PORT_COUNT, I8042State, Irq, MmioBus, POWER_BASE,
     POWER_PORT_COUNT, PVPANIC_PORT, PVPANIC_PORT_COUNT, PioBus, PioDevice, Power, PowerState, Pvpanic,
     RTC_BASE, RTC_PORT_COUNT, Rtc, RtcState, Serial, SerialBackend, Shared, StopLine,
     serial::{COM1_BASE, COM1_GSI, Output, SERIAL_PORT_COUNT, SerialState},
@@ -249,6 +250,15 @@ impl Wiring {
     /// What the ACPI tables tell the guest of.
     pub(super) fn attached(&self) -> acpi::Attached<'_> {
         acpi::Attached { windows: &self.windows, pvpanic: self.pvpanic.is_some() }
+    }
+
+    /// What the devices count, by instance; those that count nothing are left out.
+    pub(super) fn counters(&self) -> BTreeMap<String, Counters> {
+        let of = |device: &Shared<dyn Device>| {
+            let device = device.lock().unwrap_or_else(PoisonError::into_inner);
+            (device.instance().to_owned(), device.counters())
+        };
+        self.devices.iter().map(of).filter(|(_, counters)| !counters.is_empty()).collect()
     }
 
     /// What the devices are.

@@ -424,3 +424,36 @@ proptest! {
         prop_assert_eq!(again.device.lock().unwrap().save().unwrap(), saved);
     }
 }
+
+#[test]
+fn reads_and_writes_that_were_done_are_counted_with_what_they_took() {
+    let mut disk = Disk::ready(2 * AT_ONCE_BYTES / 512, FLUSH, |_| {});
+    let counters = |disk: &Disk| disk.device.lock().unwrap().counters();
+    let none = ["read_bytes", "read_ops", "write_bytes", "write_ops"];
+    assert_eq!(counters(&disk), none.map(|name| (name, 0)).into(), "no latency of nothing");
+
+    for sector in 0..3 {
+        assert_eq!(disk.request(VIRTIO_BLK_T_OUT, sector, &[(DATA, 512, 0)]), OK);
+    }
+    // At once from the page cache, and by a thread.
+    for len in [1024, AT_ONCE_BYTES + 512] {
+        assert_eq!(disk.request(VIRTIO_BLK_T_IN, 0, &[(DATA, len as u32, WRITE)]), OK);
+    }
+    let done = counters(&disk);
+    assert_eq!((done["write_ops"], done["write_bytes"]), (3, 3 * 512));
+    assert_eq!((done["read_ops"], done["read_bytes"]), (2, AT_ONCE_BYTES + 1536));
+    for [least, mean, most] in [
+        ["read_latency_min", "read_latency_avg", "read_latency_max"],
+        ["write_latency_min", "write_latency_avg", "write_latency_max"],
+    ] {
+        assert!(done[least] <= done[mean] && done[mean] <= done[most], "{done:?}");
+    }
+    // Four megabytes are not there within a microsecond.
+    assert!(done["read_latency_max"] > 1, "{done:?}");
+
+    assert_eq!(disk.request(VIRTIO_BLK_T_FLUSH, 0, &[]), OK);
+    assert_eq!(disk.request(VIRTIO_BLK_T_IN, u64::MAX, &[(DATA, 512, WRITE)]), IOERR);
+    assert_eq!(disk.request(VIRTIO_BLK_T_OUT, 1, &[(DATA, 3, 0)]), IOERR);
+    disk.write(STATUS, 0);
+    assert_eq!(counters(&disk), done, "a flush and what failed moved nothing; a reset forgets nothing");
+}

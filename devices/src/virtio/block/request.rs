@@ -3,6 +3,8 @@
 //! A driver may lay a request out over descriptors as it likes (§5.2.6.4): what the device reads is a header of 16 bytes
 //! and the data to write; what it writes is the data that was read and, last, one byte of status.
 
+use std::time::Instant;
+
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
     VIRTIO_BLK_T_WRITE_ZEROES,
@@ -10,6 +12,7 @@ use virtio_bindings::virtio_blk::{
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress};
 
+use super::{sys::Way, tally::Moved};
 use crate::{
     GuestMemory,
     virtio::{ServeError, queue::Offered},
@@ -72,6 +75,8 @@ pub struct Request {
     pub status: GuestAddress,
     /// Bytes that the device may write, the status among them.
     pub writable: u32,
+    /// When it was read.
+    pub since: Instant,
 }
 
 impl Request {
@@ -108,15 +113,17 @@ impl Request {
             }
             _ => Kind::Unknown,
         };
-        Ok(Self { head: *head, kind, status, writable })
+        Ok(Self { head: *head, kind, status, writable, since: Instant::now() })
     }
 
-    /// Bytes that it moves, for a limit of the rate.
-    pub fn moved(&self) -> u64 {
-        match &self.kind {
-            Kind::Read { into: ranges, .. } | Kind::Write { from: ranges, .. } => length(ranges),
-            _ => 0,
-        }
+    /// The data that it moves; nothing for one that moves none.
+    pub fn moves(&self) -> Option<Moved> {
+        let (way, ranges) = match &self.kind {
+            Kind::Read { into, .. } => (Way::Read, into),
+            Kind::Write { from, .. } => (Way::Write, from),
+            _ => return None,
+        };
+        Some(Moved { way, bytes: length(ranges), since: self.since })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     image::{Image, SECTOR_BYTES},
     request::{Kind, Range, Request, Segment, length},
     sys::Way,
+    tally::Moved,
 };
 use crate::GuestMemory;
 
@@ -41,6 +42,8 @@ pub struct Done {
     pub head: u16,
     /// Bytes that were written to guest memory.
     pub written: u32,
+    /// The data that it moved; nothing where it failed.
+    pub moved: Option<Moved>,
 }
 
 /// Why a request is not served.
@@ -71,22 +74,22 @@ pub fn serve(request: &Request, image: &Image, memory: &GuestMemory, manner: Man
 }
 
 fn answer(request: &Request, result: Result<(), Failure>, memory: &GuestMemory) -> Done {
-    let (status, mut written) = match result {
-        Ok(()) => (VIRTIO_BLK_S_OK, request.writable),
+    let (status, mut written, moved) = match result {
+        Ok(()) => (VIRTIO_BLK_S_OK, request.writable, request.moves()),
         // Of the data nothing is promised, and the status comes after it.
         Err(failure) => {
             let status = match failure {
                 Failure::Error => VIRTIO_BLK_S_IOERR,
                 Failure::Unsupported => VIRTIO_BLK_S_UNSUPP,
             };
-            (status, if request.writable == 1 { 1 } else { 0 })
+            (status, if request.writable == 1 { 1 } else { 0 }, None)
         }
     };
     // Statuses are 0 to 2. The place was checked to be in memory.
     if memory.write_obj(status as u8, request.status).is_err() {
         written = 0;
     }
-    Done { head: request.head, written }
+    Done { head: request.head, written, moved }
 }
 
 fn perform(kind: &Kind, image: &Image, memory: &GuestMemory, manner: Manner) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! What is served at once, and what is left to a thread.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::tempfile::TempFile;
@@ -9,6 +9,8 @@ use super::{
     DiskConfig,
     image::Image,
     request::{Kind, Range, Request},
+    sys::Way,
+    tally::Moved,
     work::{Done, serve_at_once},
 };
 use crate::GuestMemory;
@@ -23,7 +25,8 @@ fn at_once(kind: Kind) -> (Option<Done>, Image, GuestMemory) {
     let image = Image::open(&DiskConfig::new(file.as_path())).unwrap();
     let memory = GuestMemory::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
     memory.write_obj(0x55_u8, STATUS).unwrap();
-    let done = serve_at_once(&Request { head: 3, kind, status: STATUS, writable: 513 }, &image, &memory);
+    let request = Request { head: 3, kind, status: STATUS, writable: 513, since: Instant::now() };
+    let done = serve_at_once(&request, &image, &memory);
     (done, image, memory)
 }
 
@@ -39,7 +42,10 @@ fn what_is_in_the_page_cache_is_read_at_once() {
         assert_eq!(done, None);
         return;
     }
-    assert_eq!(done, Some(Done { head: 3, written: 513 }));
+    let done = done.expect("it is in the page cache");
+    let Done { head: 3, written: 513, moved: Some(Moved { way: Way::Read, bytes: 512, .. }) } = done else {
+        panic!("{done:?}");
+    };
     assert_eq!(memory.read_obj::<u8>(STATUS).unwrap(), 0);
     let mut read = [0; 512];
     memory.read_slice(&mut read, DATA).unwrap();

@@ -6,7 +6,7 @@ use event_manager::{EventOps, Events, MutEventSubscriber};
 use vmm_sys_util::epoll::EventSet;
 
 use super::VirtioMmio;
-use crate::{Lifecycle, virtio::VirtioDevice};
+use crate::{Counters, Lifecycle, virtio::VirtioDevice};
 
 impl<D: VirtioDevice> MutEventSubscriber for VirtioMmio<D> {
     fn init(&mut self, ops: &mut EventOps) {
@@ -64,6 +64,10 @@ impl<D: VirtioDevice> Lifecycle for VirtioMmio<D> {
 
     fn queue_sizes(&self) -> &[u16] {
         self.device.queue_sizes()
+    }
+
+    fn counters(&self) -> Counters {
+        self.device.counters()
     }
 
     fn claim(&mut self) -> Result<(), String> {

@@ -82,6 +82,13 @@ fn announces(frame: &[u8], mac: Mac) -> bool {
         && frame[HEADER_BYTES + 12..][..2] == [0x80, 0x35]
 }
 
+/// Bytes and frames received, and sent, as the card counts them.
+pub(super) fn counted(driver: &Driver<Net>) -> [u64; 4] {
+    let counters = driver.counters();
+    assert_eq!(counters.len(), 4, "{counters:?}");
+    ["rx_bytes", "rx_frames", "tx_bytes", "tx_frames"].map(|name| counters[name])
+}
+
 #[test]
 fn its_address_link_and_mtu_are_in_the_configuration_space() {
     let (driver, _wire) = ready(0);
@@ -137,6 +144,7 @@ fn a_frame_that_the_host_does_not_take_is_lost_and_no_more() {
     driver.offer(TRANSMIT, &[(BUFFERS, 32, 0)]);
     driver.notify(TRANSMIT);
     assert_eq!((driver.used(TRANSMIT).len(), driver.needs_reset()), (1, false));
+    assert_eq!(counted(&driver), [0, 0, 20, 1], "one was sent");
 }
 
 #[test]
@@ -177,6 +185,7 @@ fn a_large_frame_is_spread_over_mergeable_buffers_that_are_seen_at_once() {
     assert!(driver.interrupted(), "the second was among them");
     let got: Vec<u8> = (0..4).flat_map(|n| driver.bytes(place(n), 1500)).take(bytes.len()).collect();
     assert_eq!((&got[..10], &got[10..12], &got[12..]), (&bytes[..10], &[4, 0][..], &bytes[12..]));
+    assert_eq!(counted(&driver), [5000, 1, 0, 0]);
 }
 
 #[test]
@@ -211,6 +220,7 @@ fn a_frame_that_can_never_fit_makes_way_for_the_next() {
         driver.turn();
         assert_eq!(driver.used(RECEIVE), [(0, 32)], "features {features:#x}");
         assert!(!driver.needs_reset());
+        assert_eq!(counted(&driver), [20, 1, 0, 0], "what never came is not counted");
     }
 }
 

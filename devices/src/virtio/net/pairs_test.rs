@@ -7,7 +7,7 @@ use godwit_state::Save;
 use super::{
     Net, NetConfig, NetState,
     features::*,
-    net_test::{config, frame, heard, net_with_wires},
+    net_test::{config, counted, frame, heard, net_with_wires},
 };
 use crate::{
     rate_limiter::{RateLimiterConfig, TokenBucketConfig},
@@ -97,6 +97,7 @@ fn one_pair_is_used_until_the_driver_says_otherwise() {
     driver.write(STATUS, 0);
     driver.start(F_MQ | F_CTRL_VQ);
     assert_eq!(all(&mut driver), [yes, no, no], "a reset forgets it");
+    assert_eq!(counted(&driver), [5 * 40, 5, 5 * 40, 5], "of all pairs together");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 
-use super::{features::*, tap::Tap};
+use super::{features::*, passed::Passed, tap::Tap};
 use crate::{
     GuestMemory,
     rate_limiter::RateLimiter,
@@ -25,6 +25,7 @@ pub struct Receiver {
     admitted: bool,
     buffers: Vec<Descriptor>,
     heads: Vec<(u16, u32)>,
+    received: Passed,
 }
 
 /// What became of the frame.
@@ -38,7 +39,13 @@ enum Delivery {
 impl Receiver {
     pub fn new() -> Self {
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Self { frame, len: 0, admitted: false, buffers: Vec::new(), heads: Vec::new() }
+        let (buffers, heads) = (Vec::new(), Vec::new());
+        Self { frame, len: 0, admitted: false, buffers, heads, received: Passed::default() }
+    }
+
+    /// What the driver has been given.
+    pub fn received(&self) -> Passed {
+        self.received
     }
 
     /// The frame that waits, with its header; empty when none does.
@@ -143,6 +150,7 @@ impl Receiver {
         }
         self.write(memory)?;
         publish(queue, memory, &self.heads)?;
+        self.received.add(self.len - HEADER_BYTES);
         Ok(Delivery::Done)
     }
 

@@ -6,7 +6,7 @@
 use virtio_queue::{Queue, QueueT, desc::split::Descriptor};
 use vm_memory::GuestMemoryBackend;
 
-use super::{features::*, tap::Tap};
+use super::{features::*, passed::Passed, tap::Tap};
 use crate::{
     GuestMemory,
     rate_limiter::RateLimiter,
@@ -16,13 +16,14 @@ use crate::{
     },
 };
 
-/// Sends what is available, at most one round of the ring.
+/// Sends what is available, at most one round of the ring. What the host takes is added to `sent`.
 ///
 /// # Errors
 /// [`ServeError`] for a driver that broke the rules.
 pub fn serve(
     tap: &Tap,
     limit: &mut Option<RateLimiter>,
+    sent: &mut Passed,
     queue: &mut Queue,
     memory: &GuestMemory,
 ) -> Result<Served, ServeError> {
@@ -31,8 +32,8 @@ pub fn serve(
         if !limit.as_mut().is_none_or(|limit| limit.admit(bytes as u64)) {
             return Ok(Taken::Later);
         }
-        if bytes <= FRAME_BYTES - HEADER_BYTES {
-            send(tap, buffers, memory)?;
+        if bytes <= FRAME_BYTES - HEADER_BYTES && send(tap, buffers, memory)? {
+            sent.add(bytes);
         }
         Ok(Taken::Done(0))
     })
@@ -47,15 +48,17 @@ fn frame_bytes(buffers: &[Descriptor]) -> Result<usize, ServeError> {
     bytes.checked_sub(HEADER_BYTES).ok_or(ServeError::Chain("is too short for a frame's header"))
 }
 
-fn send(tap: &Tap, buffers: &[Descriptor], memory: &GuestMemory) -> Result<(), ServeError> {
+/// Whether the host took it.
+fn send(tap: &Tap, buffers: &[Descriptor], memory: &GuestMemory) -> Result<bool, ServeError> {
     let mut slices = Vec::with_capacity(buffers.len());
     for buffer in buffers {
         for slice in GuestMemoryBackend::get_slices(memory, buffer.addr(), buffer.len() as usize) {
             slices.push(slice.map_err(virtio_queue::Error::GuestMemory)?);
         }
     }
-    if let Err(error) = tap.write(&slices) {
+    let taken = tap.write(&slices);
+    if let Err(error) = &taken {
         tracing::debug!("tap '{}' does not take a frame: {error}", tap.name());
     }
-    Ok(())
+    Ok(taken.is_ok())
 }
