@@ -189,6 +189,7 @@ fn lane_over<T>(
             share,
             unused: (written.saturating_duration_since(due).as_secs_f64() * share) as u64,
             kept: (share / 500.0) as u64,
+            lost: 0,
             pages,
         });
         pages += out.taken_bytes();

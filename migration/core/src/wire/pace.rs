@@ -79,8 +79,10 @@ pub(super) struct Pace {
     /// Rate of the link on which no level above `highest` was worth it.
     highest_on: f64,
     since_step: Since,
-    /// What came of a byte on the level below, while the one above it is tried.
-    ratio_below: Option<f64>,
+    /// What came of a byte on the level below, with what was lost meanwhile and without, while the one above it is tried.
+    below: Option<(f64, f64)>,
+    /// What each level made of a byte, for each that the one below made of it, when it was tried.
+    gains: [f64; LEVELS.len()],
     /// Steps until a level that brought nothing is tried again, and the wait after that.
     settled: u32,
     next_settled: u32,
@@ -109,17 +111,21 @@ pub struct Allowance {
     pub unused: u64,
     /// The most that they can become: of time in which nobody wrote, no more is kept.
     pub kept: u64,
+    /// Bytes that were not kept so far: of those of all lanes, a lane's share of them.
+    pub lost: u64,
     /// Bytes of pages that went so far, before whatever compression: of all lanes, a lane's share of them.
     pub pages: u64,
 }
 
-/// Batches since the last step, how many of them found no time, and what those that were compressed came to.
+/// Batches since the last step, how many of them found no time, and what those that were compressed came to; and what was lost of
+/// a cap meanwhile.
 #[derive(Default)]
 struct Since {
     batches: u32,
     starved: u32,
     bytes: u64,
     wire: u64,
+    lost: u64,
 }
 
 #[derive(Default)]
@@ -166,7 +172,8 @@ impl Pace {
             highest: LEVELS.len() - 1,
             highest_on: 0.0,
             since_step: Since::default(),
-            ratio_below: None,
+            below: None,
+            gains: [1.0; LEVELS.len()],
             settled: 0,
             next_settled: SETTLED.0,
             last: false,
@@ -249,6 +256,7 @@ impl Pace {
         window.carried += (before.queued + batch.wire as u64).saturating_sub(backlog.queued);
         if let (Some(cap), Some(before)) = (backlog.cap, before.cap) {
             window.pages += cap.pages.saturating_sub(before.pages);
+            self.since_step.lost += cap.lost.saturating_sub(before.lost);
         }
         window.time += encode + write;
         window.idle |= backlog.before == 0;
@@ -323,12 +331,19 @@ impl Pace {
         }
         let since = std::mem::take(&mut self.since_step);
         let (link, ratio) = (self.rate(), since.ratio());
+        let below = self.below.take();
+        if let Some((_, coded)) = below {
+            self.gains[self.level] = since.coded() / coded.max(1e-9);
+        }
         self.settled = self.settled.saturating_sub(1);
         if link * 1.5 < self.highest_on || self.settled == 0 {
             self.highest = LEVELS.len() - 1;
         }
-        let gained = self.ratio_below.take().is_none_or(|below| ratio < below * STEP_GAIN);
-        if self.level > 0 && (!gained || since.starved * STARVED > since.batches) {
+        let gained = below.is_none_or(|(below, _)| ratio < below * STEP_GAIN);
+        // More is lost than the level gains.
+        let loses = ratio * self.gains[self.level] > since.coded();
+        let starves = since.starved * STARVED > since.batches || loses;
+        if self.level > 0 && (!gained || starves) {
             self.level -= 1;
             (self.highest, self.highest_on) = (self.level, link);
             self.settled = self.next_settled;
@@ -339,15 +354,20 @@ impl Pace {
             && self.level < self.highest
             && ratio <= WORTH
         {
-            self.ratio_below = Some(ratio);
+            self.below = Some((ratio, since.coded()));
             self.level += 1;
         }
     }
 }
 
 impl Since {
-    /// What came of a byte.
+    /// What came of a byte, with what the link might have carried besides.
     fn ratio(&self) -> f64 {
+        (self.wire + self.lost) as f64 / self.bytes.max(1) as f64
+    }
+
+    /// What the coder made of a byte.
+    fn coded(&self) -> f64 {
         self.wire as f64 / self.bytes.max(1) as f64
     }
 }

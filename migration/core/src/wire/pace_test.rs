@@ -124,7 +124,7 @@ fn under_a_cap_a_lane_compresses_unless_a_batch_might_go_at_once() {
     let mut pace = Pace::new(Packing::Auto);
     let mut level_with = |share: f64, unused: usize| {
         let kept = (share / 50.0) as u64;
-        let cap = Allowance { share, unused: unused as u64, kept, pages: 0 };
+        let cap = Allowance { share, unused: unused as u64, kept, lost: 0, pages: 0 };
         level_after(&mut pace, cap, Duration::from_micros(100))
     };
     assert_eq!(level_with(62.5e6, BATCH - 1), Some(1), "a cap need not show that it is slow");
@@ -143,7 +143,8 @@ fn a_host_without_time_for_coders_sends_pages_raw_whatever_the_cap() {
         let mut pace = Pace::new(Packing::Auto);
         let mut packed = 0;
         for n in 0..2000 {
-            let cap = Some(Allowance { share: 8e6, unused: 0, kept: 80_000, pages: n * BATCH as u64 });
+            let cap =
+                Some(Allowance { share: 8e6, unused: 0, kept: 80_000, lost: 0, pages: n * BATCH as u64 });
             let level = if n == 0 { None } else { pace.level() };
             packed += u32::from(level.is_some());
             let (wire, encode) = match level {
@@ -174,7 +175,8 @@ fn a_lane_that_compresses_more_slowly_than_its_share_does_no_harm_while_others_u
             let seconds = seconds * BATCH as f64;
             let own = BATCH as f64;
             pages += (own + if others { seconds * 500e6 - wire * own } else { own }) / 2.0;
-            let cap = Some(Allowance { share: 250e6, unused: 0, kept: 2_500_000, pages: pages as u64 });
+            let cap =
+                Some(Allowance { share: 250e6, unused: 0, kept: 2_500_000, lost: 0, pages: pages as u64 });
             let batch = Batch { bytes: BATCH, wire: (wire * own) as usize, packed: level.is_some() };
             let encode = Duration::from_secs_f64(seconds);
             pace.spent(batch, encode, Duration::ZERO, Backlog { cap, ..Backlog::default() });
@@ -190,7 +192,8 @@ fn a_cap_above_what_a_slow_link_carries_does_no_harm() {
     let mut pace = Pace::new(Packing::Auto);
     let mut packed = 0;
     for n in 0..2000 {
-        let cap = Some(Allowance { share: 500e6, unused: 0, kept: 5_000_000, pages: n * BATCH as u64 });
+        let cap =
+            Some(Allowance { share: 500e6, unused: 0, kept: 5_000_000, lost: 0, pages: n * BATCH as u64 });
         let level = if n == 0 { None } else { pace.level() };
         packed += u32::from(level.is_some());
         let wire = if level.is_some() { BATCH * 2 / 5 } else { BATCH };
@@ -245,6 +248,39 @@ fn a_level_that_brings_nothing_is_left_for_the_one_below_and_tried_now_and_then(
         }
         assert_eq!(at_best + above, 10_000, "best {best}: never below");
         assert!((1..1000).contains(&above), "best {best}: {above} above");
+    }
+}
+
+#[test]
+fn a_level_at_which_a_part_of_a_cap_is_lost_is_left() {
+    // From level 6 on a fifth of the share is lost, on a host so busy that no lane ever finds it unused; that is more than the
+    // level gains: it is not taken, and it is left where the host was not busy before.
+    let mut pace = Pace::new(Packing::Auto);
+    let (share, mut lost, mut pages) = (6.25e6, 0.0, 0);
+    let mut high_of = |pace: &mut Pace, is_busy: bool| {
+        let mut high = 0;
+        for _ in 0..4000 {
+            let level = pace.level();
+            let ratio = level.map_or(1.0, |level| 0.4 * 0.94f64.powi(level / 3));
+            let is_high = level.is_some_and(|level| level >= 6);
+            high += u32::from(is_high);
+            let loses = is_high && is_busy;
+            let seconds = BATCH as f64 * ratio / share * if loses { 1.25 } else { 1.0 };
+            lost += if loses { 0.2 * seconds * share } else { 0.0 };
+            pages += BATCH as u64;
+            let cap = Some(Allowance { share, unused: 0, kept: 62_500, lost: lost as u64, pages });
+            let batch =
+                Batch { bytes: BATCH, wire: (BATCH as f64 * ratio) as usize, packed: level.is_some() };
+            let encode = Duration::from_secs_f64(BATCH as f64 / 100e6);
+            let write = Duration::from_secs_f64(seconds).saturating_sub(encode);
+            pace.spent(batch, encode, write, Backlog { cap, ..Backlog::default() });
+        }
+        high
+    };
+    for turn in 0..2 {
+        let busy = high_of(&mut pace, true);
+        assert!((1..400).contains(&busy), "turn {turn}: {busy} of 4000 above level 3");
+        assert!(high_of(&mut pace, false) > 3000, "turn {turn}");
     }
 }
 

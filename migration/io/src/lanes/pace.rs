@@ -51,12 +51,15 @@ struct Clock {
     at: Instant,
     /// Bytes asked for.
     claimed: f64,
+    /// Bytes of a round that were not granted, because too little was asked for.
+    lost: f64,
     stopped: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        let clock = Clock { cap: None, granted: 0.0, at: Instant::now(), claimed: 0.0, stopped: false };
+        let clock =
+            Clock { cap: None, granted: 0.0, at: Instant::now(), claimed: 0.0, lost: 0.0, stopped: false };
         Self {
             clock: Mutex::new(clock),
             changed: Condvar::new(),
@@ -72,7 +75,9 @@ impl Clock {
         if let Some(cap) = self.cap {
             let passed = now.saturating_duration_since(self.at).as_secs_f64();
             let most = self.claimed + cap as f64 * CREDIT.as_secs_f64();
-            self.granted = (self.granted + cap as f64 * passed).min(most);
+            let all = self.granted + cap as f64 * passed;
+            self.lost += (all - most).max(0.0);
+            self.granted = all.min(most);
         }
         // A lane may have looked at the time before another that came first: no time is granted twice.
         self.at = self.at.max(now);
@@ -101,7 +106,9 @@ impl Pace {
     /// A round begins: the time before it was for nobody to write in.
     pub(crate) fn round_begins(&self) {
         let mut clock = self.clock();
+        let lost = clock.lost;
         clock.advance(Instant::now());
+        clock.lost = lost;
         clock.granted = clock.granted.min(clock.claimed);
     }
 
@@ -144,6 +151,7 @@ impl Pace {
             share: cap / f64::from(lanes.max(1)),
             unused: (clock.granted - clock.claimed).max(0.0) as u64,
             kept: (cap * CREDIT.as_secs_f64()) as u64,
+            lost: (clock.lost / f64::from(lanes.max(1))) as u64,
             pages: self.pages.load(Ordering::Relaxed) / u64::from(lanes.max(1)),
         })
     }

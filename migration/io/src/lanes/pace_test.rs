@@ -74,6 +74,26 @@ fn idle_time_within_a_round_earns_little() {
 }
 
 #[test]
+fn what_nobody_asked_for_in_a_round_is_lost_and_told() {
+    let pace = capped(10_000_000);
+    let lost = || pace.allowance(2).unwrap().lost;
+    pace.round_begins();
+    write(&pace, 100_000).unwrap();
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(lost() >= 99_000, "half of 20 ms: {}", lost());
+    let (before, began) = (lost(), Instant::now());
+    write(&pace, 300_000).unwrap();
+    std::thread::sleep(Duration::from_millis(30));
+    pace.round_begins();
+    let most = began.elapsed().saturating_sub(Duration::from_millis(50)).as_secs_f64() * 5e6;
+    assert!(
+        (lost() - before) as f64 <= most,
+        "between rounds nothing is lost: {} of {most}",
+        lost() - before
+    );
+}
+
+#[test]
 fn lanes_get_equal_shares() {
     let pace = capped(20_000_000);
     let written: [AtomicU64; 3] = Default::default();
