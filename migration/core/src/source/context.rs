@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Action, OnTimeout, SourceConfig, Time, account::Account, phase::Phase};
+use super::{Action, OnTimeout, SourceConfig, Time, account::Account, costs::Costs, phase::Phase};
 use crate::{
     arming::Arming,
     convergence::{
@@ -21,10 +21,6 @@ use crate::{
     wire::SourceMessage,
 };
 
-/// What nobody can measure before it happens: pausing; saving, while the last pages travel; restoring and resuming.
-const PAUSE_COST: Duration = Duration::from_micros(300);
-const SAVE_COST: Duration = Duration::from_millis(1);
-const RESTORE_COST: Duration = Duration::from_micros(2700);
 /// Round trips of a hand-over: final set to `Ready`, `Go` to `Running`.
 const HANDOVER_ROUND_TRIPS: u32 = 2;
 
@@ -334,6 +330,7 @@ impl Context {
 
     fn standing(&self, now: Time) -> Standing {
         let account = &self.account;
+        let costs = Costs::of(&self.config.shape.cpus);
         Standing {
             rounds: account.rounds_begun(),
             elapsed: account.set_up.map_or(Duration::ZERO, |began| now.saturating_sub(began)),
@@ -348,11 +345,11 @@ impl Context {
             bytes_per_s: rate(&self.config, account),
             wire_ratio: account.wire_ratio,
             owed_ratio: account.owed_ratio(self.owed_pages()),
-            fixed_cost: (PAUSE_COST + SAVE_COST + RESTORE_COST)
+            fixed_cost: (costs.pause + costs.save + costs.restore)
                 .saturating_add(account.harvest)
                 .saturating_add(self.round_trip.saturating_mul(HANDOVER_ROUND_TRIPS)),
-            overlap: SAVE_COST,
-            exposed: account.harvest.saturating_add(PAUSE_COST),
+            overlap: costs.save,
+            exposed: account.harvest.saturating_add(costs.pause),
             budget: self.config.downtime,
             throttle: self.throttle,
         }

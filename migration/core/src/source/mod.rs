@@ -16,6 +16,7 @@
 
 mod account;
 mod context;
+mod costs;
 mod handover;
 mod phase;
 

@@ -100,7 +100,7 @@ pub struct Model {
     pub coders: Coders,
     /// What the guest loses by writing a page for the first time after a harvest; zero where the trace holds it already.
     pub fault: Duration,
-    /// Bytes of everything that is not memory.
+    /// Bytes of everything that is not memory: 9 KiB for one vCPU and no device but the serial port.
     pub state_bytes: u32,
 }
 
@@ -113,7 +113,7 @@ impl Model {
             costs: Costs::default(),
             coders: Coders::default(),
             fault: Duration::ZERO,
-            state_bytes: 64 << 10,
+            state_bytes: 16 << 10,
         }
     }
 }
@@ -155,6 +155,9 @@ enum Kind {
 }
 
 const RAW_BYTES: f64 = PAGE_BYTES as f64;
+/// Where half of the batches are compressed and half go raw, to keep both the link and the cores busy, each waits for the other now
+/// and then: such a part of the time, where it was measured.
+const ALTERNATING: f64 = 0.1;
 
 impl Model {
     /// What `batch` comes to by the chain `encode` on `lanes` lanes.
@@ -282,6 +285,8 @@ impl Model {
         let left = (1.0 / self.link.bytes_per_s - elapsed(self.socket())).max(0.0);
         let time = (RAW_BYTES * left - elapsed(self.look())).max(0.0);
         let share = (time / (elapsed(zstd) + (RAW_BYTES - small) * left)).min(1.0);
-        (zstd.times(share), share * small + (1.0 - share) * RAW_BYTES)
+        let bytes = share * small + (1.0 - share) * RAW_BYTES;
+        let waits = ALTERNATING * 4.0 * share * (1.0 - share) * bytes / self.link.bytes_per_s;
+        (zstd.times(share + waits / elapsed(zstd)), bytes)
     }
 }

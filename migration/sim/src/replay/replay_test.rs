@@ -168,4 +168,10 @@ fn cores_and_measured_coders_set_the_pace() {
     assert!((ratio - 4.0 / 2.7).abs() < 0.05, "{ratio}");
     let ratio = total(&|_| {}, &as_it_is, 60e6).1 / total(&|_| {}, &measured, 60e6).1;
     assert!((ratio - 1.0).abs() < 0.05, "{ratio}");
+    // Where part of the batches is compressed the link waits now and then, where all are it does not.
+    let waits = |bytes_per_s| {
+        let (total_s, bytes) = total(&|_| {}, &as_it_is, bytes_per_s);
+        total_s - 0.008 > 1.05 * bytes / bytes_per_s
+    };
+    assert_eq!([60e6, fast].map(waits), [false, true]);
 }

@@ -97,9 +97,9 @@ impl Lane {
         let zeros = totals.by_codec[usize::from(codec::ZERO)];
         let others = (totals.pages - zeros) as f64 * PAGE_BYTES as f64;
         let ratio = if others > 0.0 { (others / totals.wire_bytes as f64).clamp(1.0, 4096.0) } else { 1.0 };
-        // A batch in which the thread lost its CPU says nothing of the coder: the best quarter begins here.
+        // A batch in which the thread lost its CPU says nothing of the coder: the best tenth begins here.
         self.rates.sort_by(f64::total_cmp);
-        let rate = self.rates.get(self.rates.len() * 3 / 4).copied().unwrap_or_default();
+        let rate = self.rates.get(self.rates.len() * 9 / 10).copied().unwrap_or_default();
         (zeros as f64 / (totals.pages as f64).max(1.0), ratio, rate)
     }
 }

@@ -70,7 +70,7 @@ pub fn tiny(preset: &str, lanes: u8) -> Lab {
     let mut lab = Lab::new(guest, GIGABIT);
     lab.scheme = scheme(preset);
     lab.lanes = lanes;
-    lab.downtime = ms(5);
+    lab.downtime = ms(2);
     lab.costs = Costs { start_tracking: Duration::from_micros(200), ..Costs::default() };
     lab
 }
