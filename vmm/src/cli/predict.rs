@@ -8,7 +8,7 @@ use godwit_lab::{
     trace::Tape,
 };
 use godwit_migration::preset::{PRESETS, Scheme};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     exit_status,
@@ -17,7 +17,7 @@ use super::{
     trace::record,
     units::{parse_time, show_bytes, show_seconds},
 };
-use crate::api::DirtyTrace;
+use crate::api::{Client, DirtyTrace};
 
 /// Say what a migration of a running guest would take, without migrating it.
 ///
@@ -38,9 +38,9 @@ pub struct Predict {
     /// The scheme: a preset, with parameter=value after commas [default: the first of `godwit presets`]
     #[arg(long, value_name = "NAME", default_value = PRESETS[0].name, hide_default_value = true, value_parser = parse_scheme)]
     preset: Scheme,
-    /// How long the guest is watched
-    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = parse_time)]
-    duration: Duration,
+    /// How long the guest is watched [default: a tenth of the time that its memory takes on the link, from 2s to 5s]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    duration: Option<Duration>,
     /// How often in that time
     #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = parse_time)]
     interval: Duration,
@@ -54,7 +54,11 @@ pub struct Predict {
 impl Predict {
     /// Watches, computes, and prints the forecasts.
     pub async fn execute(self) -> anyhow::Result<u8> {
-        let request = DirtyTrace { interval: self.interval, duration: self.duration };
+        let duration = match self.duration {
+            Some(asked) => asked,
+            None => watch(&Client::new(&self.api).get("vm.info").await?, self.bandwidth),
+        };
+        let request = DirtyTrace { interval: self.interval, duration };
         let before = CpuTimes::now();
         let Some(trace) = record(&self.api, request).await? else { return Ok(exit_status::INTERRUPTED) };
         let tape = Tape::new(trace);
@@ -94,6 +98,14 @@ impl Predict {
     }
 }
 
+/// How long to watch the guest of `info` for a link of so many bytes per second. In a long first round a guest writes to more
+/// pages than in two seconds.
+fn watch(info: &Value, bandwidth: f64) -> Duration {
+    const WATCH: [f64; 2] = [2.0, 5.0];
+    let bytes = info["memory_actual_size"].as_u64().unwrap_or_default() as f64;
+    Duration::from_secs_f64((bytes / bandwidth / 10.0).clamp(WATCH[0], WATCH[1]))
+}
+
 /// A forecast in a line.
 fn line(forecast: &Forecast) -> String {
     let Forecast { by, total_s, downtime_s, bytes, converges, confidence, total_range_s, downtime_range_s } =
@@ -110,4 +122,17 @@ fn line(forecast: &Forecast) -> String {
         show_bytes(*bytes),
         confidence * 100.0
     )
+}
+
+#[cfg(test)]
+mod predict_test {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_watched_for_longer_where_it_takes_longer() {
+        let info = json!({"memory_actual_size": 400_000_000});
+        let seconds = |bandwidth| watch(&info, bandwidth).as_secs_f64();
+        assert_eq!([1e9, 20e6, 10e6, 1e3].map(seconds), [2.0, 2.0, 4.0, 5.0]);
+        assert_eq!(watch(&json!({}), 1e6).as_secs_f64(), 2.0, "one that does not tell");
+    }
 }

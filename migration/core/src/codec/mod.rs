@@ -103,6 +103,8 @@ pub static CODECS: &[CodecRow] = &[raw::ROW, zero::ROW, rle::ROW, xbzrle::ROW, d
 pub const RAW: u8 = raw::ROW.wire_id;
 /// Wire id of pages that hold only zeros.
 pub const ZERO: u8 = zero::ROW.wire_id;
+/// Wire id of pages that travel as the difference to what was last sent.
+pub const XBZRLE: u8 = xbzrle::ROW.wire_id;
 /// Wire id of packed batches: whole frames, compressed together. Not a page's codec, and not in [`CODECS`].
 pub const PACKED: u8 = 7;
 

@@ -218,6 +218,7 @@ impl Model {
             if let Some(bytes) = taken {
                 let codec = match (name, kind) {
                     ("auto" | "adaptive", Kind::Zeros) => codec::ZERO,
+                    ("auto", Kind::Again) if self.codes_deltas(content, lanes) => codec::XBZRLE,
                     // What no coder of that name takes page by page travels in packed batches.
                     _ => codec::by_name(name).map_or(codec::PACKED, |row| row.wire_id),
                 };
@@ -251,9 +252,7 @@ impl Model {
             (_, _) if name.starts_with("zstd") => {
                 (self.coders.packs(content, self.coders.zstd(content)), shrinks.then_some(small))
             }
-            ("auto", Kind::Again) if self.codes(content, lanes) && content.delta_ratio > content.ratio => {
-                (taken_words, Some(delta))
-            }
+            ("auto", Kind::Again) if self.codes_deltas(content, lanes) => (taken_words, Some(delta)),
             ("auto" | "adaptive", _) if self.codes(content, lanes) => {
                 let (work, bytes) = self.paced(content, lanes);
                 (work, shrinks.then_some(bytes))
@@ -266,6 +265,11 @@ impl Model {
     fn codes(&self, content: &Content, lanes: u8) -> bool {
         1.0 / content.ratio.max(content.delta_ratio) <= WORTH
             && self.link.bytes_per_s <= SLOW_CAP * self.coders.zstd(content) * f64::from(lanes.max(1))
+    }
+
+    /// Whether such lanes send a page of which they know what they last sent as the difference to that.
+    fn codes_deltas(&self, content: &Content, lanes: u8) -> bool {
+        self.codes(content, lanes) && content.delta_ratio > content.ratio
     }
 
     /// A page with content where lanes choose by the link, on average: its cost and its bytes. Batches are compressed as far as

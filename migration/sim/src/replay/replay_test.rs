@@ -73,6 +73,15 @@ fn an_idle_guest_takes_its_bytes_over_the_link() {
 }
 
 #[test]
+fn pages_that_auto_sends_again_are_told_as_differences() {
+    let tape = tape("uniform,rate=5000,working_set=16M", PAGES, PAGES / 2);
+    let report = Replay::new(scheme("auto", None), Model::over(GIGABIT)).run(&tape).report;
+    let by = |name: &str| report.pages.by_encoding.get(name).copied().unwrap_or_default();
+    assert!(report.pages.duplicate > 0 && by("xbzrle") > 0, "{:?}", report.pages);
+    assert!(by("xbzrle") <= report.pages.duplicate, "{:?}", report.pages);
+}
+
+#[test]
 fn it_agrees_with_the_lab_that_moves_every_byte() {
     for preset in ["precopy", "clark2005"] {
         let tape = tape("uniform,rate=8000,working_set=32M", PAGES, PAGES / 2);
