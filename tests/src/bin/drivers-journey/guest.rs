@@ -1,4 +1,4 @@
-//! A guest with one of every device, on a bridge of this host: it has a shell, and moves.
+//! A guest with one of every device, or one device alone, on a bridge of this host: it has a shell, and moves.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -28,7 +28,11 @@ const MAC: &str = "52:54:00:64:72:76";
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// The kernel's word of a stall would fall into the middle of an answer.
 const CMDLINE: &str = "console=ttyS0 quiet panic=-1 init_on_alloc=0 rcupdate.rcu_cpu_stall_suppress=1 \
-    godwit.shell=1 godwit.mem=4M godwit.rate=50 godwit.echo=7 godwit.ip=10.0.0.2/24";
+    godwit.shell=1 godwit.mem=4M godwit.rate=50";
+/// And with a network card.
+const NETWORK: &str = "godwit.echo=7 godwit.ip=10.0.0.2/24";
+/// The option that asks for a network card.
+const CARD: &str = "--net";
 const DISK_BYTES: usize = 16 << 20;
 /// What the guest's kernel says of itself where a driver or a device did it harm.
 const HARM: &str = "BUG:|Oops|WARNING:|blocked for more than|timed out|nobody cared|device error|broken";
@@ -37,6 +41,8 @@ const HARM: &str = "BUG:|Oops|WARNING:|blocked for more than|timed out|nobody ca
 pub struct Guest {
     site: Site,
     disk: String,
+    /// The option of its only device, where it has only one.
+    alone: Option<&'static str>,
     vmm: Vmm,
     shell: Shell,
     /// Moves so far; each place has its own tap and sockets.
@@ -47,18 +53,20 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots it to a shell.
-    pub fn boot(kernel: &str, initrd: &str) -> Self {
-        bridge("br0", "10.0.0.1/24", &["tap0", "tap1"]);
+    /// Boots it to a shell, with every device or with that of the option `alone` (an option that is none of theirs is a guest
+    /// with what every machine has).
+    pub fn boot(kernel: &str, initrd: &str, alone: Option<&'static str>) -> Self {
         let site = Site::open();
         let disk = site.holding("disk.img", &vec![0; DISK_BYTES]);
-        let machine = ["--kernel", kernel, "--initrd", initrd, "--memory", "128M", "--cmdline", CMDLINE];
-        let own = devices(&site, &disk, 0);
+        let network = if alone.is_none_or(|option| option == CARD) { NETWORK } else { "" };
+        let cmdline = format!("{CMDLINE} {network}");
+        let machine = ["--kernel", kernel, "--initrd", initrd, "--memory", "128M", "--cmdline", &cmdline];
+        let own = devices(&site, &disk, 0, alone);
         let arguments: Vec<&str> = machine.into_iter().chain(own.iter().map(String::as_str)).collect();
         let mut vmm = site.run(&arguments);
         let trail = vec![vmm.program.out.clone(), vmm.program.err.clone()];
         let shell = Shell::of_busybox(&mut vmm, PATIENCE);
-        Self { site, disk, vmm, shell, moves: 0, trail, traffic: None }
+        Self { site, disk, alone, vmm, shell, moves: 0, trail, traffic: None }
     }
 
     /// Runs `command` in the guest's shell, and gives what it printed.
@@ -68,7 +76,7 @@ impl Guest {
 
     /// Moves it to a new process.
     pub fn moved(&mut self, options: &[&str]) -> Report {
-        let own = devices(&self.site, &self.disk, self.moves + 1);
+        let own = devices(&self.site, &self.disk, self.moves + 1, self.alone);
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         let target = self.site.receive(Listen::Tcp, &own);
         self.trail.extend([target.program.out.clone(), target.program.err.clone()]);
@@ -106,8 +114,9 @@ impl Guest {
 
     /// Its end, by its power button; it must have come to no harm.
     pub fn end(mut self) {
-        let bytes = self.traffic.take().map_or(0, Traffic::end);
-        println!("{bytes} bytes there and back by one stream");
+        if let Some(traffic) = self.traffic.take() {
+            println!("{} bytes there and back by one stream", traffic.end());
+        }
         let harm = self.run(&format!("dmesg | grep -E '{HARM}'; true"));
         assert!(harm.is_empty(), "{harm}");
         assert_eq!(self.vmm.ask(&["shutdown"]).status, 0);
@@ -124,21 +133,26 @@ impl Drop for Guest {
     }
 }
 
-/// The devices at the guest's `place`-th place, as options.
-fn devices(site: &Site, disk: &str, place: usize) -> Vec<String> {
+/// The host's side of all guests' network cards.
+pub fn bridge_taps() {
+    bridge("br0", "10.0.0.1/24", &["tap0", "tap1"]);
+}
+
+/// The devices at the guest's `place`-th place, or the one of the option `alone`, as options.
+fn devices(site: &Site, disk: &str, place: usize, alone: Option<&str>) -> Vec<String> {
     let file = |name: &str| text(&site.file(&format!("{name}{place}")));
     let vsock = file("vsock");
     echo_at(Path::new(&vsock));
     let options = [
         ("--disk", format!("path={disk},serial={SERIAL},num_queues=2")),
-        ("--net", format!("tap=tap{}", place % 2)),
+        (CARD, format!("tap=tap{}", place % 2)),
         ("--balloon", "size=0".into()),
         ("--vsock", format!("cid=3,socket={vsock}")),
         ("--console", format!("socket={}", file("hvc"))),
         ("--console", format!("name=agent,socket={}", file("agent"))),
     ];
-    let mut options: Vec<_> =
-        options.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect();
+    let wanted = options.into_iter().filter(|(option, _)| alone.is_none_or(|alone| alone == *option));
+    let mut options: Vec<_> = wanted.flat_map(|(option, value)| [option.to_owned(), value]).collect();
     if place == 0 {
         // A guest that moves keeps its own.
         options

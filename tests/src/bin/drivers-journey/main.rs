@@ -2,15 +2,17 @@
 //! with work under way, comes back, works, and moves; and once all of them come and go while the guest moves. The works in
 //! the guest are the judges. Made for a host with a complete KVM, as `linux-journey`.
 //!
-//! `drivers-journey KERNEL INITRD`, with `GODWIT_BIN` naming the program under test. Prints a line for each thing that held;
-//! ends with a panic at the first harm.
+//! Or gives each device a guest of its own, which works on it through ten moves in a row.
+//!
+//! `drivers-journey KERNEL INITRD [alone]`, with `GODWIT_BIN` naming the program under test. Prints a line for each thing that
+//! held; ends with a panic at the first harm.
 
 mod guest;
 mod works;
 
 use std::{env, time::Instant};
 
-use guest::Guest;
+use guest::{Guest, bridge_taps};
 use works::{WORKS, Work};
 
 /// What a guest does all the time in the end: takes each driver away and gives it back.
@@ -19,13 +21,41 @@ const COME_AND_GO: &str = "while [ ! -e /tmp/stop ]; do \
         v=${d##*/}; r=$(readlink $d/driver); r=${r##*/}; \
         [ -z \"$r\" ] || { echo $v >$d/driver/unbind; usleep 100000; echo $v >/sys/bus/virtio/drivers/$r/bind; }; \
     done; echo round >>/tmp/rounds; done >/tmp/come-and-go 2>&1 &";
+/// Moves of a guest with one device.
+const MOVES: usize = 10;
 /// Slow enough that each driver comes and goes a few times while pages travel.
 const SLOWLY: [&str; 2] = ["--bandwidth", "4MB/s"];
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [kernel, initrd] = &arguments[..] else { panic!("KERNEL INITRD are wanted: {arguments:?}") };
-    let mut guest = Guest::boot(kernel, initrd);
+    bridge_taps();
+    match &arguments[..] {
+        [kernel, initrd] => come_and_go(kernel, initrd),
+        [kernel, initrd, word] if word == "alone" => alone(kernel, initrd),
+        _ => panic!("KERNEL INITRD [alone] are wanted: {arguments:?}"),
+    }
+}
+
+/// Each device in a guest of its own.
+fn alone(kernel: &str, initrd: &str) {
+    for work in WORKS {
+        let begun = Instant::now();
+        let mut guest = Guest::boot(kernel, initrd, Some(work.option));
+        work.begin(&mut guest);
+        work.goes_on(&mut guest);
+        for _ in 0..MOVES {
+            guest.moved(&[]);
+            work.goes_on(&mut guest);
+        }
+        guest.end();
+        println!("{}: {MOVES} moves in a row, {:.0} s", work.option, begun.elapsed().as_secs_f64());
+    }
+    println!("every device lasted alone");
+}
+
+/// All devices in one guest, whose drivers come and go.
+fn come_and_go(kernel: &str, initrd: &str) {
+    let mut guest = Guest::boot(kernel, initrd, None);
     for work in WORKS {
         work.begin(&mut guest);
         work.goes_on(&mut guest);

@@ -16,6 +16,8 @@ const MIB: u64 = 1 << 20;
 pub struct Work {
     /// As it is called in `/sys/bus/virtio/drivers`.
     pub driver: &'static str,
+    /// The option that asks for the device; every machine has a source of entropy.
+    pub option: &'static str,
     /// Its module's file among the guest's, where nothing in the guest holds the module while it works.
     module: Option<&'static str>,
     begin: fn(&mut Guest),
@@ -38,6 +40,7 @@ fn nothing(_: &mut Guest) {}
 pub const WORKS: &[Work] = &[
     Work {
         driver: "virtio_blk",
+        option: "--disk",
         // The open disk holds it.
         module: None,
         begin: |guest| drop(guest.run(&format!("blockwork {SERIAL} {THREADS} >/tmp/block &"))),
@@ -51,6 +54,7 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         driver: "virtio_net",
+        option: "--net",
         module: Some("virtio_net"),
         begin: |guest| _ = guest.traffic(),
         stands: nothing,
@@ -62,6 +66,7 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         driver: "virtio_rng",
+        option: "--rng",
         module: Some("virtio-rng"),
         begin: |guest| {
             let draw = "while :; do dd if=/dev/hwrng of=/dev/null bs=4096 count=4 || usleep 50000; done >/dev/null 2>&1 &";
@@ -77,6 +82,7 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         driver: "virtio_balloon",
+        option: "--balloon",
         module: Some("virtio_balloon"),
         begin: nothing,
         stands: nothing,
@@ -90,6 +96,7 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         driver: "vmw_vsock_virtio_transport",
+        option: "--vsock",
         module: None,
         begin: |guest| drop(guest.run("vsockwork >/tmp/vsock &")),
         stands: nothing,
@@ -105,6 +112,7 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         driver: "virtio_console",
+        option: "--console",
         module: None,
         begin: |guest| {
             guest.run("portwork >/tmp/ports 2>&1 &");
