@@ -27,13 +27,30 @@ pub(super) const LIMIT: Duration = Duration::from_secs(20);
 pub(super) struct Subject {
     pub(super) vmm: Arc<Vmm>,
     pub(super) endings: mpsc::UnboundedReceiver<Ending>,
-    pub(super) console: PathBuf,
+    pub(super) console: Scratch,
 }
 
-pub(super) fn file(name: &str) -> PathBuf {
+/// A path for a test's file or socket, which is gone when this is dropped.
+pub(super) struct Scratch(PathBuf);
+
+impl std::ops::Deref for Scratch {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+pub(super) fn file(name: &str) -> Scratch {
     let path = std::env::temp_dir().join(format!("godwit-service-{name}-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
-    path
+    Scratch(path)
 }
 
 /// A VMM whose guest runs, writing to its memory.
@@ -77,7 +94,7 @@ pub(super) fn empty_with(name: &str, devices: DeviceSet) -> Subject {
     let console = file(&format!("{name}-console"));
     let (to, endings) = mpsc::unbounded_channel();
     let config =
-        IncomingConfig { serial: SerialConfig::File(console.clone()), dirty: DirtyKind::Ring, devices };
+        IncomingConfig { serial: SerialConfig::File(console.to_owned()), dirty: DirtyKind::Ring, devices };
     Subject { vmm: Vmm::empty(Tenure::Guest, config, to, Ledger::default()), endings, console }
 }
 
@@ -93,7 +110,7 @@ impl Subject {
 
     /// The heartbeats so far.
     pub(super) fn beats(&self) -> Vec<Heartbeat> {
-        let text = std::fs::read(&self.console).unwrap_or_default();
+        let text = std::fs::read(&*self.console).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().filter_map(Heartbeat::parse).collect()
     }
 
@@ -104,12 +121,6 @@ impl Subject {
             assert!(began.elapsed() < LIMIT, "the guest fell silent: {:?}", self.beats().last());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.console);
     }
 }
 
@@ -191,7 +202,7 @@ async fn after_a_refused_connection_the_guest_goes_on_and_can_move_at_once() {
 async fn one_migration_at_a_time_and_it_can_be_cancelled() {
     let source = booted("silent");
     let path = file("silent-socket");
-    let silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let silent = std::os::unix::net::UnixListener::bind(&*path).unwrap();
     let vmm = Arc::clone(&source.vmm);
     let call = Call::Send(to(&path).into());
     let sending = tokio::spawn(async move { vmm.call(call).await });
@@ -211,7 +222,7 @@ async fn one_migration_at_a_time_and_it_can_be_cancelled() {
     assert!(said.contains("was cancelled and the guest goes on here"), "{said}");
     source.hear(2).await;
     drop(silent);
-    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(&*path).unwrap();
 }
 
 #[tokio::test]
