@@ -5,7 +5,7 @@
 //! pairs of queues. Prints what it saw; ends with a panic at the first harm.
 
 use std::{
-    env,
+    env, fs,
     net::{Ipv4Addr, SocketAddr},
     thread,
     time::{Duration, Instant},
@@ -75,7 +75,7 @@ fn main() {
     let (back, second) = moved(there, back, &traffic, &heard);
 
     let answers = pings.end();
-    counted(&back, BYTES);
+    counted(&back, "tap0", BYTES);
     let bytes = traffic.end();
     back.wait_beats(3);
     let lines: Vec<Line> = Stream::joined(&consoles);
@@ -172,13 +172,26 @@ fn moved(mut source: Vmm, target: Vmm, traffic: &Traffic, heard: &Announcements)
     (target, report)
 }
 
-/// The card's counters hold at least `bytes` bytes that came and went where the guest is now.
-fn counted(vmm: &Vmm, bytes: u64) {
-    let said = vmm.ask(&["counters"]);
-    let counters: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
-    let card = &counters["net0"];
-    for (name, least) in [("rx_bytes", bytes), ("tx_bytes", bytes), ("rx_frames", 1), ("tx_frames", 1)] {
-        assert!(card[name].as_u64() >= Some(least), "{name} of {counters}");
+/// The card's counters come to `bytes` each way while the stream goes on, and to no more than its tap's own.
+fn counted(vmm: &Vmm, tap: &str, bytes: u64) {
+    let card = || -> Value {
+        let said = vmm.ask(&["counters"]);
+        let counters: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+        counters["net0"].clone()
+    };
+    let of = |card: &Value, name: &str| card[name].as_u64().unwrap_or_else(|| panic!("no {name} in {card}"));
+    wait(&format!("{bytes} bytes each way, as the card counts"), || {
+        let card = card();
+        of(&card, "rx_bytes") >= bytes && of(&card, "tx_bytes") >= bytes
+    });
+    let card = card();
+    // What the guest receives its tap sends.
+    for (own, taps) in [("rx", "tx"), ("tx", "rx")] {
+        let path = format!("/sys/class/net/{tap}/statistics/{taps}_bytes");
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let most: u64 = text.trim().parse().unwrap_or_else(|e| panic!("{path}: {e}: {text}"));
+        let (bytes, frames) = (of(&card, &format!("{own}_bytes")), of(&card, &format!("{own}_frames")));
+        assert!(bytes <= most && frames > 0, "{own}: {bytes} bytes by the card, {most} by its tap: {card}");
     }
     println!("the card counts: {card}");
 }
