@@ -37,8 +37,10 @@ pub(super) struct Account {
     pub(super) wire_ratio: f64,
     /// The same for pages that went whole.
     whole_ratio: f64,
-    /// Pages of the last plan that its lanes left out.
-    left_out: u64,
+    /// Pages that were planned, and that no lane has sent yet, as far as numbers of pages tell.
+    unsent: u64,
+    /// Pages that had been in any plan when the last round ended.
+    distinct_before: u64,
     /// Pages that the last harvest found.
     pub(super) last_dirty: u64,
     /// Pages that the harvest before it found.
@@ -89,7 +91,8 @@ impl Account {
             bytes_per_s: 0.0,
             wire_ratio: 1.0,
             whole_ratio: 1.0,
-            left_out: 0,
+            unsent: 0,
+            distinct_before: 0,
             last_dirty: 0,
             dirty_before: 0,
             interval: Duration::ZERO,
@@ -168,10 +171,10 @@ impl Account {
         self.owed_when_known = owed;
     }
 
-    /// Bytes on the wire per byte of `owed` pages. Those that the last round's lanes left out, because the guest had written them
-    /// again, are often such as were left out before: the target has no copy of them to which a difference could be sent.
+    /// Bytes on the wire per byte of `owed` pages. Of those that no lane has sent, because the guest had written them again each time
+    /// that its turn came, the target has no copy to which a difference could be sent.
     pub(super) fn owed_ratio(&self, owed: u64) -> f64 {
-        let share = (self.left_out as f64 / owed.max(1) as f64).min(1.0);
+        let share = (self.unsent as f64 / owed.max(1) as f64).min(1.0);
         self.wire_ratio + share * (self.whole_ratio - self.wire_ratio).max(0.0)
     }
 
@@ -186,7 +189,10 @@ impl Account {
             self.wire_ratio = if content > 0 { per_byte_of(content) } else { 1.0 };
             self.whole_ratio = per_byte_of(content.saturating_sub(codec::differences(totals))).min(1.0);
         }
-        self.left_out = self.round_planned.saturating_sub(totals.pages + totals.free);
+        let fresh = self.distinct - std::mem::replace(&mut self.distinct_before, self.distinct);
+        let whole = totals.pages.saturating_sub(codec::differences(totals)) + totals.free;
+        let left_out = self.round_planned.saturating_sub(totals.pages + totals.free);
+        self.unsent = (self.unsent + fresh).saturating_sub(whole).min(left_out);
         self.totals.add(totals);
         self.free += totals.free;
         self.rounds.push(Round {
@@ -280,25 +286,42 @@ fn by_encoding(totals: &LaneTotals) -> BTreeMap<String, u64> {
 mod account_test {
     use super::*;
 
-    /// A round of 1000 pages of 4 KiB: some go as differences, the others half as long.
-    fn after(planned: u64, differences: u64) -> Account {
-        let mut account = Account::new(Duration::ZERO, 100_000, 1);
+    /// Adds a round of `planned` pages of which the lanes sent 1000 of 4 KiB: some as differences, the others half as long.
+    fn send(account: &mut Account, planned: u64, differences: u64) {
         account.round_begins(Duration::ZERO, planned, planned);
         let mut totals =
             LaneTotals { pages: 1000, wire_bytes: (1000 - differences) * 2048, ..LaneTotals::default() };
-        totals.by_codec[usize::from(codec::by_name("xbzrle").unwrap().wire_id)] = differences;
+        totals.by_codec[usize::from(codec::XBZRLE)] = differences;
         account.round_ends(Duration::from_secs(1), &totals);
+    }
+
+    /// After a round of so many pages that had not been in a plan, of which 600 were sent, with 400 that had.
+    fn after(fresh: u64, differences: u64) -> Account {
+        let mut account = Account::new(Duration::ZERO, 100_000, 1);
+        account.distinct = fresh;
+        send(&mut account, fresh + 400, differences);
         account
     }
 
     #[test]
-    fn what_lanes_left_out_is_not_expected_to_go_as_differences() {
-        let ratio = |planned, owed| after(planned, 400).owed_ratio(owed);
-        assert!((ratio(1000, 500) - 0.3).abs() < 1e-9, "nothing was left out");
-        assert!((ratio(1250, 500) - 0.4).abs() < 1e-9, "half of it was");
-        assert!((ratio(1500, 500) - 0.5).abs() < 1e-9, "all of it was");
+    fn what_no_lane_has_sent_is_not_expected_to_go_as_differences() {
+        let ratio = |fresh, owed| after(fresh, 400).owed_ratio(owed);
+        assert!((ratio(600, 500) - 0.3).abs() < 1e-9, "nothing was left out");
+        assert!((ratio(850, 500) - 0.4).abs() < 1e-9, "half of it was");
+        assert!((ratio(1100, 500) - 0.5).abs() < 1e-9, "all of it was");
         assert!((ratio(9000, 500) - 0.5).abs() < 1e-9, "and no more than all");
         assert!((after(1500, 0).owed_ratio(500) - 0.5).abs() < 1e-9, "where nothing goes as a difference");
         assert!(after(1500, 1000).owed_ratio(500) <= 1.0);
+    }
+
+    #[test]
+    fn what_is_left_out_after_it_was_sent_may_go_as_a_difference() {
+        let mut account = after(1500, 400);
+        assert!(account.owed_ratio(900) > 0.49, "900 have never been sent");
+        // The same pages again: 600 of them were among those.
+        send(&mut account, 1500, 400);
+        assert!((account.owed_ratio(500) - (0.3 + 0.2 * 300.0 / 500.0)).abs() < 1e-9);
+        send(&mut account, 1500, 400);
+        assert!((account.owed_ratio(500) - 0.3).abs() < 1e-9, "all have, whatever is left out now");
     }
 }
