@@ -106,6 +106,19 @@ impl Vmm {
         Program::start("the client", whole.args(command).arg("--api").arg(&self.api)).end(PROMPT)
     }
 
+    /// What the counter `name` of `device` says now.
+    ///
+    /// # Panics
+    /// Where there is no such counter.
+    #[must_use]
+    pub fn counter(&self, device: &str, name: &str) -> u64 {
+        let said = self.ask(&["counters"]);
+        assert_eq!(said.status, 0, "{}", said.err);
+        let counters: serde_json::Value =
+            serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+        counters[device][name].as_u64().unwrap_or_else(|| panic!("no {name} of {device}: {counters}"))
+    }
+
     /// The API's socket.
     #[must_use]
     pub fn api(&self) -> &Path {

@@ -16,7 +16,6 @@ use godwit_tests::{
     stream::Stream,
     vmm::Vmm,
 };
-use serde_json::Value;
 
 /// How long the guest's kernel may take to boot, and to give memory back; the nested host is software.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -114,10 +113,7 @@ fn resize(vmm: &Vmm, size: &str) {
 
 /// What the guest, or its balloon, tells now.
 fn counter(vmm: &Vmm, name: &str) -> u64 {
-    let said = vmm.ask(&["counters"]);
-    assert_eq!(said.status, 0, "{}", said.err);
-    let counters: Value = serde_json::from_str(&said.out).expect("counters are a document");
-    counters["balloon0"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {counters}"))
+    vmm.counter("balloon0", name)
 }
 
 fn wait(what: &str, held: impl Fn() -> bool) {

@@ -2,7 +2,7 @@
 
 use godwit_tests::debian::Debian;
 
-use super::use_of::{self, counters};
+use super::use_of;
 
 const MOVES: usize = 10;
 /// What stands on the second disk.
@@ -50,8 +50,7 @@ impl Done {
 
     /// As its device has it, since it came to where it is now.
     fn as_counted(debian: &Debian) -> Self {
-        let counters = counters(debian);
-        let of = |name| counters["disk1"][name].as_u64().unwrap_or_else(|| panic!("no {name}: {counters}"));
+        let of = |name| debian.vmm().counter("disk1", name);
         Self {
             reads: of("read_ops"),
             read_bytes: of("read_bytes"),

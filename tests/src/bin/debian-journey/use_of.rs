@@ -34,9 +34,9 @@ pub(crate) fn all_but_disks(debian: &mut Debian, round: usize) {
 fn network(debian: &Debian) {
     let ended = debian.clients().start("ping", &format!("exec ping -c 2 -W 60 {GUEST}")).end(PATIENCE);
     assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
-    let counters = counters(debian);
     for (name, least) in [("rx_frames", 2), ("rx_bytes", 2 * 98), ("tx_frames", 2), ("tx_bytes", 2 * 98)] {
-        assert!(counters["net0"][name].as_u64() >= Some(least), "{name} in {counters}");
+        let counted = debian.vmm().counter("net0", name);
+        assert!(counted >= least, "{name}: {counted}");
     }
 }
 
@@ -58,13 +58,7 @@ fn entropy(debian: &mut Debian) {
 fn balloon(debian: &Debian, bytes: u64) {
     let asked = debian.vmm().ask(&["resize", "--balloon", &bytes.to_string()]);
     assert_eq!(asked.status, 0, "{}", asked.err);
-    super::wait("balloon of that size", || counters(debian)["balloon0"]["actual"] == bytes);
-}
-
-/// What the devices have counted where the guest is now.
-pub(crate) fn counters(debian: &Debian) -> Value {
-    let said = debian.vmm().ask(&["counters"]);
-    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"))
+    super::wait("balloon of that size", || debian.vmm().counter("balloon0", "actual") == bytes);
 }
 
 /// Begins to send back in the guest what comes by vsock.

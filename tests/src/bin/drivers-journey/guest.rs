@@ -16,7 +16,6 @@ use godwit_tests::{
     stream::Stream,
     vmm::Vmm,
 };
-use serde_json::Value;
 
 /// Longest wait for one thing; the nested host is software.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -106,10 +105,7 @@ impl Guest {
 
     /// Memory that the balloon has, in bytes.
     pub fn balloon_bytes(&self) -> u64 {
-        let said = self.vmm.ask(&["counters"]);
-        assert_eq!(said.status, 0, "{}", said.err);
-        let counters: Value = serde_json::from_str(&said.out).expect("counters are a document");
-        counters["balloon0"]["actual"].as_u64().unwrap_or_else(|| panic!("no balloon in {counters}"))
+        self.vmm.counter("balloon0", "actual")
     }
 
     /// Its end, by its power button; it must have come to no harm.
