@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::MigrationError;
+use crate::{error::MigrationError, source::OnTimeout};
 
 /// How a migration ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Report {
     pub schema: u32,
     /// The preset.
     pub preset: String,
+    /// The limits it was given. Reports of before 2026-12 do not tell.
+    #[serde(default)]
+    pub asked: Option<Asked>,
     /// Number of lanes.
     pub lanes: u8,
     /// How dirty pages were found: `kvm-log`, `kvm-ring`.
@@ -66,6 +69,17 @@ pub struct Report {
     /// The steps of the user's ladder that were taken, in order.
     #[serde(default)]
     pub steps: Vec<StepTaken>,
+}
+
+/// The limits that a migration was given.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Downtime allowed, in seconds, as far as the ladder has raised it.
+    pub downtime_s: f64,
+    /// How long pre-copy may take, in seconds; null for as long as it likes.
+    pub timeout_s: Option<f64>,
+    /// What happens then.
+    pub on_timeout: OnTimeout,
 }
 
 /// Time that was taken from the guest's vCPUs so that pre-copy could catch up, as measured where they slept.

@@ -116,7 +116,7 @@ fn one(bench: &Bench, guest: &Guest, preset: &str, folder: &Path) -> Result<Stri
 /// How far the lab is off, in per cent.
 fn off(bench: &Bench, trace: &Path, report: &Path) -> Result<String> {
     let mut check = Command::new(&bench.godwit);
-    check.args(["lab", "check", "--json", "--downtime", DOWNTIME, "--trace"]).arg(trace).arg("--report");
+    check.args(["lab", "check", "--json", "--trace"]).arg(trace).arg("--report");
     let output = check.arg(report).output()?;
     if !output.status.success() {
         return Ok(format!("({})", String::from_utf8_lossy(&output.stderr).trim()));

@@ -41,6 +41,7 @@ pub fn report() -> Report {
         },
         resume_s: 0.001,
         bandwidth_cap: None,
+        asked: None,
         rounds: vec![round(1, 65_536, 1.2), round(2, 512, 0.004)],
         pages: Pages {
             total: 131_072,

@@ -38,6 +38,7 @@ fn arranged(order: &str, harvests: &[[u32; 4]], pages_per_s: f64) -> Plan {
         duplicate_pages: 0,
         page_bytes_per_s: pages_per_s * PAGE_BYTES as f64,
         budget: Duration::ZERO,
+        time_left: Duration::MAX,
     };
     Choice::one("order", ORDERS, order).unwrap().make().arrange(Plan::all(book.owed().clone()), &scene)
 }

@@ -9,7 +9,8 @@
 //! harvest, so a page dirty in both of the last two harvests counts as written once per interval at least.
 //!
 //! Where rounds make no progress, slowing the guest included, one goes whole: a page that is always written again before a
-//! lane comes to it has never been sent, and its last copy can be a difference only to something that the target has. After
+//! lane comes to it has never been sent, and its last copy can be a difference only to something that the target has. Where the
+//! time given is over before such a round would be, it is not begun: the pages would all go once more in the forced copy. After
 //! that there is a rest before each round: short rounds of what little is not written again would cost the guest a fault
 //! for every page, over and over, and change nothing.
 //!
@@ -89,8 +90,8 @@ impl HoldHot {
         }
     }
 
-    /// What to do with so many pages owed, by whether rounds make progress.
-    fn pace(&mut self, owed: u32) -> Pace {
+    /// What to do with so many pages owed, by whether rounds make progress and all of them could be sent in time.
+    fn pace(&mut self, owed: u32, in_time: bool) -> Pace {
         if f64::from(owed) <= f64::from(self.least_owed) * PROGRESS {
             (self.least_owed, self.without) = (owed, 0);
         } else {
@@ -98,7 +99,7 @@ impl HoldHot {
         }
         self.rested = self.without > PATIENCE && !self.rested;
         match self.without {
-            PATIENCE => Pace::Whole,
+            PATIENCE if in_time => Pace::Whole,
             _ if self.rested => Pace::Rest,
             _ => Pace::Usual,
         }
@@ -149,12 +150,12 @@ impl Policy for HoldHot {
 
     fn plan(&mut self, scene: &Scene) -> Plan {
         let mut plan = Plan::all(scene.book.owed().clone());
-        match self.pace(plan.pages.count()) {
+        let round_s = f64::from(plan.pages.count()) * PAGE_BYTES as f64 / scene.page_bytes_per_s;
+        match self.pace(plan.pages.count(), round_s <= scene.time_left.as_secs_f64()) {
             Pace::Whole => return plan,
             Pace::Rest => return Plan::all(PageSet::empty(plan.pages.pages())),
             Pace::Usual => plan.skip_redirtied = true,
         }
-        let round_s = f64::from(plan.pages.count()) * PAGE_BYTES as f64 / scene.page_bytes_per_s;
         if scene.page_bytes_per_s > 0.0 && self.watched_s > 0.0 && round_s > 0.0 {
             plan.pages.subtract(&self.held(scene, round_s));
         }
@@ -173,6 +174,8 @@ impl Policy for HoldHot {
 
 #[cfg(test)]
 mod hold_hot_test {
+    use std::time::Duration;
+
     use super::PATIENCE;
     use crate::policy::policy_test::Rounds;
 
@@ -211,6 +214,23 @@ mod hold_hot_test {
         }
         assert_eq!(whole, [2 + PATIENCE], "100 is progress after 40,000, and then there is none");
         assert_eq!(rests, [9, 11, 13, 15, 17, 19], "every other time");
+    }
+
+    #[test]
+    fn nothing_goes_whole_that_would_not_be_there_in_time() {
+        let busy: Vec<u32> = (0..40_000).collect();
+        let wholes = |time_left| {
+            let mut rounds = Rounds::new("hold-hot", 40_000);
+            rounds.time_left = time_left;
+            let plans = (0..20).map(|_| {
+                let plan = rounds.plan();
+                rounds.harvest(&busy);
+                plan
+            });
+            plans.filter(|plan| !plan.skip_redirtied && !plan.pages.is_empty()).count()
+        };
+        assert_eq!(wholes(Duration::from_millis(1320)), 1, "40,000 pages at 125 MB/s take 1.31 s");
+        assert_eq!(wholes(Duration::from_millis(1300)), 0);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Scene<'a> {
     pub page_bytes_per_s: f64,
     /// Downtime the user asked for.
     pub budget: Duration,
+    /// How long pre-copy may still take; [`Duration::MAX`] where there is no limit.
+    pub time_left: Duration,
 }
 
 /// The select axis of a preset.

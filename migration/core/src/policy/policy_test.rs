@@ -18,6 +18,7 @@ pub(crate) struct Rounds {
     round: u32,
     sent: u64,
     ever: PageSet,
+    pub(crate) time_left: Duration,
 }
 
 impl Rounds {
@@ -25,7 +26,15 @@ impl Rounds {
     pub(crate) fn new(text: &str, pages: u32) -> Self {
         let policy = Choice::one("select", POLICIES, text).unwrap().make();
         let empty = PageSet::empty(pages);
-        Self { policy, book: PageBook::new(pages), dirty: empty.clone(), round: 0, sent: 0, ever: empty }
+        Self {
+            policy,
+            book: PageBook::new(pages),
+            dirty: empty.clone(),
+            round: 0,
+            sent: 0,
+            ever: empty,
+            time_left: Duration::MAX,
+        }
     }
 
     fn scene(&self, round: u32) -> Scene<'_> {
@@ -38,6 +47,7 @@ impl Rounds {
             duplicate_pages: self.sent - u64::from(self.ever.count()),
             page_bytes_per_s: if round > 1 { 125e6 } else { 0.0 },
             budget: Duration::from_millis(30),
+            time_left: self.time_left,
         }
     }
 

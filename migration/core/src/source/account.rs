@@ -7,7 +7,9 @@ use crate::{
     codec,
     error::MigrationError,
     limits::PAGE_BYTES,
-    report::{Bytes, CpuTime, Downtime, GuestSlowed, Outcome, Pages, Predicted, Report, Round, StepTaken},
+    report::{
+        Asked, Bytes, CpuTime, Downtime, GuestSlowed, Outcome, Pages, Predicted, Report, Round, StepTaken,
+    },
     wire::LaneTotals,
 };
 
@@ -223,6 +225,11 @@ impl Account {
         Report {
             schema: REPORT_SCHEMA,
             preset: config.scheme.name.clone(),
+            asked: Some(Asked {
+                downtime_s: config.downtime.as_secs_f64(),
+                timeout_s: config.timeout.map(|timeout| timeout.as_secs_f64()),
+                on_timeout: config.on_timeout,
+            }),
             lanes: config.lanes,
             tracking: config.tracking.clone(),
             outcome,

@@ -152,8 +152,8 @@ impl Context {
         self.book.observe(&dirty);
         self.account.harvested(now, u64::from(dirty.count()), self.owed_pages());
         self.dirty = dirty;
-        let scene =
-            Self::scene(&self.config, &self.account, &self.book, &self.dirty, self.account.rounds_begun());
+        let (round, left) = (self.account.rounds_begun(), self.time_left(now));
+        let scene = Self::scene(&self.config, &self.account, &self.book, &self.dirty, round, left);
         self.policy.observe(&scene);
         if self.account.rounds.len() == 1 && self.account.predicted_total_s.is_none() {
             self.account.predicted_total_s = self.forecast_total_s(now);
@@ -195,6 +195,7 @@ impl Context {
         book: &'a PageBook,
         dirty: &'a PageSet,
         round: u32,
+        time_left: Duration,
     ) -> Scene<'a> {
         Scene {
             round,
@@ -205,7 +206,13 @@ impl Context {
             duplicate_pages: account.duplicate_pages(),
             page_bytes_per_s: page_rate(rate(config, account), account.wire_ratio),
             budget: config.downtime,
+            time_left,
         }
+    }
+
+    /// How long pre-copy may still take.
+    fn time_left(&self, now: Time) -> Duration {
+        self.timeout_at.map_or(Duration::MAX, |at| at.saturating_sub(now))
     }
 
     pub(super) fn owed_pages(&self) -> u64 {
@@ -213,9 +220,9 @@ impl Context {
     }
 
     /// What the next round sends; from here on it is not owed. Nothing where the policy holds back all that is owed.
-    pub(super) fn plan(&mut self) -> Option<Plan> {
-        let round = self.account.rounds_begun() + 1;
-        let scene = Self::scene(&self.config, &self.account, &self.book, &self.dirty, round);
+    pub(super) fn plan(&mut self, now: Time) -> Option<Plan> {
+        let (round, left) = (self.account.rounds_begun() + 1, self.time_left(now));
+        let scene = Self::scene(&self.config, &self.account, &self.book, &self.dirty, round, left);
         let plan = self.policy.plan(&scene);
         let mut plan = self.order.arrange(plan, &scene);
         plan.pages.intersect(self.book.owed());

@@ -26,6 +26,7 @@ mod source_test;
 use std::{sync::Arc, time::Duration};
 
 use godwit_state::Sections;
+use serde::{Deserialize, Serialize};
 
 use self::{context::Context, phase::Phase};
 use crate::{
@@ -46,7 +47,8 @@ use crate::{
 pub type Time = Duration;
 
 /// What to do when pre-copy has not got there in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnTimeout {
     /// Give up; the guest goes on here.
     Cancel,

@@ -363,7 +363,7 @@ fn next_round(context: &mut Context, now: Time) -> Phase {
 /// at once and for ever: the guest is given time in which pages may come clean, as often as that can help the policy,
 /// and then pre-copy is over.
 fn round(context: &mut Context, now: Time) -> Phase {
-    if let Some(plan) = context.plan() {
+    if let Some(plan) = context.plan(now) {
         send(context, now, plan, false);
         return Phase::Sending(Sending::default());
     }

@@ -34,11 +34,12 @@ pub struct Check {
 }
 
 /// Replays what `real` did over `tape`: its preset and lanes, the bandwidth that its rounds reached, the time that its
-/// pause, harvest and hand-over took. `downtime` is the budget that it was given, which no report tells.
+/// pause, harvest and hand-over took, the limits that it was given.
 ///
 /// # Errors
-/// A migration that did not complete or has no telling round, a preset that is not known here, another guest.
-pub fn check(tape: &Tape, real: &Report, downtime: Duration) -> Result<Vec<Check>, String> {
+/// A migration that did not complete or has no telling round, a preset that is not known here, another guest, a report
+/// that does not tell the limits.
+pub fn check(tape: &Tape, real: &Report) -> Result<Vec<Check>, String> {
     if real.outcome != Outcome::Completed {
         return Err(format!(
             "'outcome' of the report is {:?}; only a completed migration can be checked",
@@ -57,12 +58,17 @@ pub fn check(tape: &Tape, real: &Report, downtime: Duration) -> Result<Vec<Check
     }
     let scheme = Scheme::parse(&real.preset, &Overrides::default())
         .map_err(|error| format!("'preset' of the report: {error}"))?;
+    let asked = real
+        .asked
+        .ok_or("'asked' of the report is missing: the limits that the migration was given, which older versions did not tell")?;
     let rate = measured_rate(real).ok_or(
         "'rounds' of the report has no round of a MiB or more, so that the link's rate is not known",
     )?;
     let mut replay = Replay::new(scheme, Model::over(Link { bytes_per_s: rate, latency: LATENCY }));
     replay.lanes = real.lanes;
-    replay.downtime = downtime;
+    replay.downtime = seconds(asked.downtime_s);
+    replay.timeout = asked.timeout_s.map(seconds);
+    replay.on_timeout = asked.on_timeout;
     let costs = &mut replay.model.costs;
     costs.pause = seconds(real.downtime_s.pause);
     costs.harvest = seconds(real.downtime_s.harvest);
@@ -96,5 +102,5 @@ fn measured_rate(report: &Report) -> Option<f64> {
 
 /// A time of a report, which may hold anything.
 fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or_default().min(Duration::from_secs(60))
+    Duration::try_from_secs_f64(seconds).unwrap_or_default().min(Duration::from_secs(24 * 3600))
 }

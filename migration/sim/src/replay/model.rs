@@ -160,13 +160,20 @@ const RAW_BYTES: f64 = PAGE_BYTES as f64;
 const ALTERNATING: f64 = 0.1;
 
 impl Model {
-    /// What `batch` comes to by the chain `encode` on `lanes` lanes.
-    pub(super) fn code(&self, batch: &Batch, encode: &Encoding, content: &Content, lanes: u8) -> Coded {
+    /// What `batch` of a round, the `last` or another, comes to by the chain `encode` on `lanes` lanes.
+    pub(super) fn code(
+        &self,
+        batch: &Batch,
+        last: bool,
+        encode: &Encoding,
+        content: &Content,
+        lanes: u8,
+    ) -> Coded {
         let mut coded = Coded::default();
         let (mut bytes, mut work) = (0.0, Work::default());
         for (kind, count) in [(Kind::Zeros, batch.zeros), (Kind::Again, batch.again), (Kind::New, batch.new)]
         {
-            let page = self.page(kind, encode, content, lanes);
+            let page = self.page(kind, last, encode, content, lanes);
             // A frame takes a whole run of zeros, or a few pages with content.
             let frames = if page.bytes > 0.0 {
                 count.div_ceil((MAX_FRAME_BYTES / PAGE_BYTES) as u64)
@@ -204,15 +211,17 @@ impl Model {
         const PAGES: u64 = 1 << 16;
         let zeros = (content.zero_share * PAGES as f64) as u64;
         let batch = Batch { zeros, again: 0, new: PAGES - zeros };
-        let coded = self.code(&batch, encode, content, lanes);
+        let coded = self.code(&batch, false, encode, content, lanes);
         let bytes = (coded.totals.wire_bytes as f64 / PAGES as f64).max(0.1);
         (bytes, PAGES as f64 / coded.seconds.max(1e-9))
     }
 
-    /// A page of a kind: the first coder of the chain that takes it, and the time of those that looked before.
-    fn page(&self, kind: Kind, encode: &Encoding, content: &Content, lanes: u8) -> Page {
+    /// A page of a kind: the first coder of the chain that takes it, and the time of those that looked before. In the last round
+    /// the chain goes on as that of every lane does.
+    fn page(&self, kind: Kind, last: bool, encode: &Encoding, content: &Content, lanes: u8) -> Page {
         let mut work = self.look();
-        for name in encode.names() {
+        let rest: &[&str] = if last { &["rle", "auto"] } else { &[] };
+        for name in encode.names().chain(rest.iter().copied()) {
             let (looks, taken) = self.coder(name, kind, content, lanes);
             work = work.and(looks);
             if let Some(bytes) = taken {

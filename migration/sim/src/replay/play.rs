@@ -371,7 +371,7 @@ impl Play<'_> {
         batch.new = u64::from(content.count()) - batch.again;
         let content = &self.tape.trace().about.content;
         let Coded { totals, cpu_s, seconds } =
-            self.replay.model.code(&batch, &self.encode, content, self.replay.lanes);
+            self.replay.model.code(&batch, round.last, &self.encode, content, self.replay.lanes);
         round.totals.add(&totals);
         self.cpu_s += cpu_s;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 4)

@@ -1,6 +1,6 @@
 //! `godwit lab check`: the lab against a migration that was real.
 
-use std::{io::Write, path::PathBuf, time::Duration};
+use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -8,7 +8,7 @@ use godwit_lab::compare;
 use godwit_migration::report::Report;
 
 use super::read_trace;
-use crate::cli::{exit_status, units::parse_time};
+use crate::cli::exit_status;
 
 /// Largest report that is read.
 const MAX_REPORT_BYTES: u64 = 16 << 20;
@@ -17,7 +17,7 @@ const MAX_REPORT_BYTES: u64 = 16 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  godwit lab check --trace guest.trace --report report.json --downtime 300ms")]
+  godwit lab check --trace guest.trace --report report.json")]
 pub struct Check {
     /// A trace recorded of the guest before it moved, by `godwit trace`
     #[arg(long, value_name = "FILE")]
@@ -25,9 +25,6 @@ pub struct Check {
     /// What `godwit migrate --json` printed
     #[arg(long, value_name = "FILE")]
     report: PathBuf,
-    /// The downtime budget that the migration was given
-    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = parse_time)]
-    downtime: Duration,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -47,7 +44,7 @@ impl Check {
         let report: Report = serde_json::from_slice(&text)
             .with_context(|| format!("{path} is no report of `godwit migrate --json`"))?;
         let tape = read_trace(&self.trace)?;
-        let figures = compare::check(&tape, &report, self.downtime)
+        let figures = compare::check(&tape, &report)
             .map_err(anyhow::Error::msg)
             .with_context(|| format!("{path} cannot be checked"))?;
         let mut out = std::io::stdout().lock();
