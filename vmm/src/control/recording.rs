@@ -126,7 +126,7 @@ impl Recorder {
             rewrites.harvested(&dirty);
             sampler.look_again();
         }
-        rewrites.leave_out_reads(&mut trace);
+        rewrites.set_reads_apart(&mut trace);
         let content = sampler.content();
         let delta_ratio = rewrites.delta_ratio().unwrap_or(content.delta_ratio);
         trace.about.content = Content { delta_ratio, ..content };

@@ -1,10 +1,13 @@
 //! The guest that a tape stands in for. It knows nothing of a migration: it writes while it runs, and has a dirty log.
+//!
+//! What a record found dirty and only read, a migration meets once: the first look at a page after tracking has begun maps it
+//! writable. When that is counts from there, not from where on the tape the guest is.
 
 use std::{ops::Range, time::Duration};
 
 use godwit_migration::{arming::Arming, page::PageSet, slow::Throttle};
 
-use crate::trace::{Tape, tape::SLOTS};
+use crate::trace::{Interval, Tape, tape::SLOTS};
 
 /// The most of a guest's time that a throttle can take, so that it goes on at all.
 const MOST_TAKEN: f64 = 0.99;
@@ -18,6 +21,10 @@ pub(super) struct Guest<'a> {
     unarmed: Option<PageSet>,
     unseen: PageSet,
     tracked: bool,
+    /// Pages that have been mapped writable since tracking began: who reads them now does not make them dirty. And the slot in
+    /// which it began.
+    mapped: PageSet,
+    tracked_from: u64,
     running: bool,
     throttle: Throttle,
     /// What the first write to a page after a harvest takes, in seconds.
@@ -45,6 +52,8 @@ impl<'a> Guest<'a> {
             unarmed: None,
             unseen: PageSet::empty(tape.trace().pages()),
             tracked: false,
+            mapped: PageSet::empty(tape.trace().pages()),
+            tracked_from: 0,
             running: true,
             throttle: Throttle::None,
             fault_s: fault.as_secs_f64(),
@@ -70,7 +79,7 @@ impl<'a> Guest<'a> {
         while left_s >= self.slot_s {
             let interval = self.slot / u64::from(SLOTS);
             let first = (self.slot % u64::from(SLOTS)) as u32;
-            let Some(span) = self.tape.span(interval) else { break };
+            let Some(Interval { written: span, .. }) = self.tape.interval(interval) else { break };
             let slot_s = self.slot_s / self.share(span.count());
             let fits = ((left_s / slot_s) as u64).min(u64::from(SLOTS - first)) as u32;
             if fits == 0 {
@@ -94,11 +103,39 @@ impl<'a> Guest<'a> {
             if self.unarmed.is_some() {
                 self.unseen.union_words(span.first_page(), &self.scratch);
             }
+            if self.tracked {
+                self.mapped.union_words(span.first_page(), &self.scratch);
+                self.read(end - first);
+            }
             self.slot += u64::from(end - first);
             left_s -= cost_s;
         }
         // What was taken too much of a slot with many faults is owed by the next.
         self.rest_s = left_s;
+    }
+
+    /// Lets it read what it reads in the next so many slots, of which it has not reached the end.
+    fn read(&mut self, slots: u32) {
+        let since = self.slot - self.tracked_from;
+        let all = u64::from(SLOTS);
+        for interval in since / all..=(since + u64::from(slots) - 1) / all {
+            let part = |slot: u64| slot.saturating_sub(interval * all).min(all) as u32;
+            let (from, to) = (part(since), part(since + u64::from(slots)));
+            let Some(Interval { read, .. }) = self.tape.interval(interval) else { return };
+            if read.words.is_empty() {
+                continue;
+            }
+            self.tape.slots(read, interval, from, to, &mut self.scratch);
+            let first = read.first as usize;
+            let known = self.mapped.words()[first..].iter().zip(&self.log.words()[first..]);
+            self.scratch.iter_mut().zip(known).for_each(|(new, (mapped, log))| *new &= !(mapped | log));
+            for set in [&mut self.log, &mut self.mapped] {
+                set.union_words(read.first_page(), &self.scratch);
+            }
+            if self.unarmed.is_some() {
+                self.unseen.union_words(read.first_page(), &self.scratch);
+            }
+        }
     }
 
     /// Pages in `scratch`, which begins at that word, that are not in the log yet.
@@ -140,6 +177,7 @@ impl<'a> Guest<'a> {
     pub(super) fn begin_tracking(&mut self, now: Duration, arming: Arming) -> PageSet {
         self.play(now);
         self.tracked = true;
+        (self.mapped, self.tracked_from) = (PageSet::empty(self.tape.trace().pages()), self.slot);
         let touched = std::mem::replace(&mut self.log, PageSet::empty(self.tape.trace().pages()));
         if arming == Arming::AsSent {
             self.log = touched.clone();

@@ -7,6 +7,7 @@ use godwit_migration::{
     arming::Arming,
     codec::Encoding,
     limits::PAGE_BYTES,
+    page::PageSet,
     preset::{Overrides, PRESETS, Scheme},
     report::Outcome,
 };
@@ -16,7 +17,7 @@ use crate::{
     Lab,
     guest::GuestSpec,
     link::Link,
-    trace::{Content, Tape, synth::Synth},
+    trace::{About, Content, Tape, Trace, synth::Synth},
     workload::Uniform,
 };
 
@@ -132,6 +133,32 @@ fn zeros_cost_next_to_nothing_and_peeking_saves_pages() {
     let hot = "uniform,rate=30000,working_set=16M";
     let first = |preset| bytes(hot, preset).rounds[0].sent_pages;
     assert!(first("clark2005") < first("precopy"), "what is dirty again is left out of a round");
+}
+
+#[test]
+fn what_a_record_found_read_is_sent_again_once() {
+    // 20 intervals of 10 ms: of 4096 pages each is looked at in one of the first ten, and of 100 each is written in all.
+    let about = About { content: Content { ratio: 1.0, ..Content::default() }, ..About::default() };
+    let mut trace = Trace::new(about, Duration::from_millis(10), PageSet::full(PAGES)).unwrap();
+    let (looked_at, busy) = (1000..5096, 6000..6100);
+    for n in 0..20 {
+        let mut dirty = PageSet::empty(PAGES);
+        dirty.insert_range(busy.clone());
+        looked_at.clone().filter(|page| page % 10 == n).for_each(|page| dirty.insert(page));
+        trace.push(&dirty);
+    }
+    let mut only_read = trace.clone();
+    only_read.firsts_are_reads(|page, _| page < 6000);
+    let duplicates = |trace: &Trace, start: u64| {
+        let mut replay = Replay::new(scheme("precopy", None), Model::over(GIGABIT));
+        (replay.start, replay.downtime) = (Duration::from_millis(start), Duration::from_millis(6));
+        replay.run(&Tape::new(trace.clone())).report.pages.duplicate
+    };
+    for start in [0, 70, 150] {
+        let (once, ever) = (duplicates(&only_read, start), duplicates(&trace, start));
+        assert!((4096..5096).contains(&once), "from {start} ms: {once}");
+        assert!(ever > 6000, "from {start} ms: {ever} where all of it is written, again and again");
+    }
 }
 
 #[test]

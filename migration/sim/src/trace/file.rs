@@ -8,12 +8,12 @@ use std::{
 use godwit_migration::{limits::REGION_ALIGN_PAGES, page::PageSet};
 use serde::{Deserialize, Serialize};
 
-use super::{About, Span, Trace};
+use super::{About, Interval, Span, Trace};
 
 /// First bytes of every trace file.
 pub const MAGIC: [u8; 8] = *b"gwtrace\n";
 /// Version of the format that this build writes, and the only one it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Shortest and longest interval.
 pub const INTERVALS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 /// Most pages of a guest: 1 TiB.
@@ -91,9 +91,12 @@ impl Trace {
     /// # Errors
     /// Where `to` fails, or the trace is beyond the limits of a file.
     pub fn write(&self, mut to: impl Write) -> Result<(), TraceError> {
-        let intervals = u32::try_from(self.spans.len()).ok().filter(|n| *n <= MAX_INTERVALS);
+        let intervals = u32::try_from(self.intervals.len()).ok().filter(|n| *n <= MAX_INTERVALS);
         let intervals = intervals.ok_or_else(|| {
-            TraceError::Damaged(format!("'intervals' is {}; at most {MAX_INTERVALS} fit", self.spans.len()))
+            TraceError::Damaged(format!(
+                "'intervals' is {}; at most {MAX_INTERVALS} fit",
+                self.intervals.len()
+            ))
         })?;
         let interval_us = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
         let header = Header { pages: self.pages(), interval_us, intervals, about: self.about.clone() };
@@ -109,8 +112,9 @@ impl Trace {
         body.write_all(&(header.len() as u32).to_le_bytes())?;
         body.write_all(&header)?;
         put_span(&mut body, &Span::of(self.resident.words()))?;
-        for span in &self.spans {
-            put_span(&mut body, span)?;
+        for Interval { written, read } in &self.intervals {
+            put_span(&mut body, written)?;
+            put_span(&mut body, read)?;
         }
         body.finish()?.flush()?;
         Ok(())
@@ -161,7 +165,8 @@ impl Trace {
         let interval = Duration::from_micros(header.interval_us);
         let mut trace = Self::new(header.about, interval, pages).map_err(TraceError::Damaged)?;
         for _ in 0..header.intervals {
-            trace.spans.push(take_span(&mut body, header.pages, &mut room, "the intervals")?);
+            let mut span = || take_span(&mut body, header.pages, &mut room, "the intervals");
+            trace.intervals.push(Interval { written: span()?, read: span()? });
         }
         match body.read(&mut [0; 1]) {
             Ok(0) => Ok(trace),

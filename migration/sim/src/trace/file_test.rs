@@ -32,7 +32,8 @@ fn sample() -> Trace {
         },
     };
     let mut trace = Trace::new(about, Duration::from_millis(100), set(&[0, 5, 63, 64, 639])).unwrap();
-    [&[][..], &[70, 71], &[0, 639]].iter().for_each(|pages| trace.push(&set(pages)));
+    [&[][..], &[5, 70, 71], &[0, 5, 639]].iter().for_each(|pages| trace.push(&set(pages)));
+    trace.firsts_are_reads(|page, times| page == 5 && times == 2);
     trace
 }
 
@@ -51,8 +52,10 @@ fn what_was_written_is_read() {
     let trace = Trace::read(&bytes()[..]).unwrap();
     assert_eq!(trace, sample());
     assert_eq!(trace.dirty(1).iter().collect::<Vec<_>>(), [70, 71]);
-    assert_eq!((trace.working_set_pages(), trace.length()), (4, Duration::from_millis(300)));
-    assert!((trace.dirty_pages_per_s() - 4.0 / 0.3).abs() < 1e-9);
+    assert_eq!(trace.read_only(1).iter().collect::<Vec<_>>(), [5]);
+    assert_eq!(trace.dirty(2).iter().collect::<Vec<_>>(), [0, 5, 639]);
+    assert_eq!((trace.working_set_pages(), trace.length()), (5, Duration::from_millis(300)));
+    assert!((trace.dirty_pages_per_s() - 5.0 / 0.3).abs() < 1e-9);
 }
 
 #[test]

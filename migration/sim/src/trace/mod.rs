@@ -118,9 +118,14 @@ pub(crate) struct Span {
 impl Span {
     /// The part of a bitmap that is not zero.
     fn of(words: &[u64]) -> Self {
+        Self::from(0, words)
+    }
+
+    /// The part that is not zero of a bitmap's words from `start` on.
+    fn from(start: u32, words: &[u64]) -> Self {
         let Some(first) = words.iter().position(|&word| word != 0) else { return Self::default() };
         let last = words.iter().rposition(|&word| word != 0).unwrap_or(first);
-        Self { first: first as u32, words: words[first..=last].to_vec() }
+        Self { first: start + first as u32, words: words[first..=last].to_vec() }
     }
 
     /// Pages in it.
@@ -134,8 +139,16 @@ impl Span {
     }
 }
 
-/// A recorded or made-up dirty trace. Memory: at most one bit a page and interval, and only from the first to the last
-/// page that was written in it.
+/// An interval of a trace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Interval {
+    pub(crate) written: Span,
+    /// Pages that were found dirty, and only read: what a migration meets once, see [`rewrites`].
+    pub(crate) read: Span,
+}
+
+/// A recorded or made-up dirty trace. Memory: at most two bits a page and interval, and only from the first to the last
+/// page that was written, or read, in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// What it is of.
@@ -143,7 +156,7 @@ pub struct Trace {
     interval: Duration,
     /// Pages with content when the trace begins.
     resident: PageSet,
-    spans: Vec<Span>,
+    intervals: Vec<Interval>,
 }
 
 impl Trace {
@@ -155,7 +168,7 @@ impl Trace {
         about.content.check()?;
         file::check_interval(interval)?;
         file::check_pages(resident.pages())?;
-        Ok(Self { about, interval, resident, spans: vec![] })
+        Ok(Self { about, interval, resident, intervals: vec![] })
     }
 
     /// The same with intervals of another length: of a recording, whose host took longer than it was asked to.
@@ -169,7 +182,7 @@ impl Trace {
 
     /// Adds an interval, in which these pages were written.
     pub fn push(&mut self, dirty: &PageSet) {
-        self.spans.push(Span::of(dirty.words()));
+        self.intervals.push(Interval { written: Span::of(dirty.words()), read: Span::default() });
     }
 
     /// Pages of the guest.
@@ -187,13 +200,13 @@ impl Trace {
     /// Number of intervals.
     #[must_use]
     pub fn intervals(&self) -> usize {
-        self.spans.len()
+        self.intervals.len()
     }
 
     /// Guest time that it covers.
     #[must_use]
     pub fn length(&self) -> Duration {
-        self.interval.saturating_mul(u32::try_from(self.spans.len()).unwrap_or(u32::MAX))
+        self.interval.saturating_mul(u32::try_from(self.intervals.len()).unwrap_or(u32::MAX))
     }
 
     /// Pages with content when it begins.
@@ -205,16 +218,29 @@ impl Trace {
     /// The pages written in the interval of that number, which is below [`Trace::intervals`].
     #[must_use]
     pub fn dirty(&self, interval: usize) -> PageSet {
-        let mut dirty = PageSet::empty(self.pages());
-        if let Some(span) = self.spans.get(interval) {
-            dirty.union_words(span.first_page(), &span.words);
-        }
-        dirty
+        self.set_of(self.intervals.get(interval).map(|interval| &interval.written))
+    }
+
+    /// The pages that were found dirty in that interval, and only read: each in one.
+    #[must_use]
+    pub fn read_only(&self, interval: usize) -> PageSet {
+        self.set_of(self.intervals.get(interval).map(|interval| &interval.read))
+    }
+
+    fn set_of(&self, span: Option<&Span>) -> PageSet {
+        let mut pages = PageSet::empty(self.pages());
+        span.iter().for_each(|span| pages.union_words(span.first_page(), &span.words));
+        pages
+    }
+
+    /// Pages written in the intervals, one after the other.
+    fn written(&self) -> impl Iterator<Item = &Span> {
+        self.intervals.iter().map(|interval| &interval.written)
     }
 
     /// Pages written in each interval.
     pub fn counts(&self) -> impl Iterator<Item = u64> + '_ {
-        self.spans.iter().map(Span::count)
+        self.written().map(Span::count)
     }
 
     /// Distinct pages written in an interval, per second of guest time, on average.
@@ -228,14 +254,14 @@ impl Trace {
     #[must_use]
     pub fn working_set_pages(&self) -> u32 {
         let mut all = PageSet::empty(self.pages());
-        self.spans.iter().for_each(|span| all.union_words(span.first_page(), &span.words));
+        self.written().for_each(|span| all.union_words(span.first_page(), &span.words));
         all.count()
     }
 
     /// In how many intervals each page was written.
     pub(crate) fn times_written(&self) -> Vec<u32> {
         let mut times = vec![0u32; self.pages() as usize];
-        for span in &self.spans {
+        for span in self.written() {
             let pages = span.words.iter().zip(times[span.first_page() as usize..].chunks_mut(64));
             for (&word, times) in pages {
                 bits(word).for_each(|bit| times[bit as usize] += 1);
@@ -244,26 +270,29 @@ impl Trace {
         times
     }
 
-    /// Forgets the first interval of each page with content of which `which` says so, by its number and in how many
-    /// intervals it is.
-    pub(crate) fn leave_out_firsts(&mut self, which: impl Fn(u32, u32) -> bool) {
+    /// The first interval of each page with content is one in which it was only read, where `which` says so, by its number
+    /// and in how many intervals it is.
+    pub(crate) fn firsts_are_reads(&mut self, which: impl Fn(u32, u32) -> bool) {
         let times = self.times_written();
         let mut left = self.resident.clone();
-        for span in &mut self.spans {
-            let first_page = span.first_page();
-            for (page, word) in (first_page..).step_by(64).zip(&mut span.words) {
-                for bit in bits(*word & left.words()[page as usize / 64]) {
+        for Interval { written, read } in &mut self.intervals {
+            let mut reads = written.clone();
+            let first_page = written.first_page();
+            let pages = (first_page..).step_by(64).zip(&mut written.words);
+            for ((page, written), read) in pages.zip(&mut reads.words) {
+                *read = 0;
+                for bit in bits(*written & left.words()[page as usize / 64]) {
                     left.remove(page + bit);
-                    if which(page + bit, times[(page + bit) as usize]) {
-                        *word &= !(1 << bit);
-                    }
+                    *read |= u64::from(which(page + bit, times[(page + bit) as usize])) << bit;
                 }
+                *written &= !*read;
             }
+            *read = Span::from(reads.first, &reads.words);
         }
     }
 
-    pub(crate) fn spans(&self) -> &[Span] {
-        &self.spans
+    pub(crate) fn all(&self) -> &[Interval] {
+        &self.intervals
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! KVM calls a page dirty when it makes it writable for the guest, and without two-dimensional paging it does so also for a
 //! guest that only reads: where one write to a huge page has split it, each other page of it is found dirty by whoever
-//! looks at it next, once. A scheme meets that once, too; a record that is played again and again would meet it for ever.
+//! looks at it next, once. A scheme meets that once, too; a record that is played again and again would meet it for ever. So
+//! a trace holds such pages apart.
 
 use godwit_migration::{
     codec::{self, Codec, Coded},
@@ -87,15 +88,15 @@ impl<'a> Rewrites<'a> {
         (self.deltas > 0).then(|| (pages / self.delta_bytes as f64).clamp(1.0, 4096.0))
     }
 
-    /// Leaves out of `trace`, in which all harvests are, as many of the first times that a page was found dirty as were none
-    /// among the copies.
-    pub fn leave_out_reads(&self, trace: &mut Trace) {
+    /// Sets apart in `trace`, in which all harvests are, as many of the first times that a page was found dirty as were only
+    /// reads among the copies.
+    pub fn set_reads_apart(&self, trace: &mut Trace) {
         let mut reads = [0.0; OFTEN];
         for (found, share) in reads.iter_mut().enumerate().skip(1) {
             let such = || self.copies.iter().filter(|copy| copy.found == found);
             *share = such().filter(|copy| !copy.was_written).count() as f64 / such().count().max(1) as f64;
         }
-        trace.leave_out_firsts(|page, found| {
+        trace.firsts_are_reads(|page, found| {
             let share = reads.get(found as usize).copied().unwrap_or_default();
             (mix(u64::from(page) ^ 0x0EAD) as f64) < share * u64::MAX as f64
         });

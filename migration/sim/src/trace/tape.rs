@@ -9,7 +9,7 @@
 
 use godwit_migration::page::PageSet;
 
-use super::{Span, Trace};
+use super::{Interval, Span, Trace};
 
 /// Slots of an interval: a power of two, [`SLOT_BITS`] of it.
 pub(crate) const SLOTS: u32 = 1 << SLOT_BITS;
@@ -65,10 +65,10 @@ impl Tape {
         &self.zeros
     }
 
-    /// The pages written in the interval of that number, counted on from the beginning again after the last.
-    pub(crate) fn span(&self, interval: u64) -> Option<&Span> {
-        let all = self.trace.spans();
-        if all.is_empty() { None } else { all.get((interval % all.len() as u64) as usize) }
+    /// The interval of that number, counted on from the beginning again after the last.
+    pub(crate) fn interval(&self, number: u64) -> Option<&Interval> {
+        let all = self.trace.all();
+        if all.is_empty() { None } else { all.get((number % all.len() as u64) as usize) }
     }
 
     /// The words of `span`, which is of the interval of that number, that are written in its slots from `from` up to

@@ -21,7 +21,7 @@ fn tape() -> Tape {
 }
 
 fn part(tape: &Tape, interval: u64, from: u32, to: u32) -> PageSet {
-    let span = tape.span(interval).unwrap();
+    let span = &tape.interval(interval).unwrap().written;
     let (mut words, mut set) = (vec![], PageSet::empty(PAGES));
     tape.slots(span, interval, from, to, &mut words);
     set.union_words(span.first_page(), &words);
