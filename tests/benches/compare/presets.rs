@@ -81,7 +81,7 @@ fn one(bench: &Bench, guest: &Guest, preset: &str, folder: &Path) -> Result<Stri
     let trace = folder.join(format!("{}.trace", guest.name));
     if !trace.exists() {
         let mut record = Command::new(&bench.godwit);
-        record.args(["trace", "--interval", "20ms", "--for", "3s", "-o"]).arg(&trace).arg("--api");
+        record.args(["trace", "--interval", "20ms", "--for", "8s", "-o"]).arg(&trace).arg("--api");
         let said = record.arg(bench.dir.join("source.sock")).output()?;
         ensure!(said.status.success(), "godwit trace: {}", String::from_utf8_lossy(&said.stderr));
     }
@@ -116,7 +116,7 @@ fn one(bench: &Bench, guest: &Guest, preset: &str, folder: &Path) -> Result<Stri
 /// How far the lab is off, in per cent.
 fn off(bench: &Bench, trace: &Path, report: &Path) -> Result<String> {
     let mut check = Command::new(&bench.godwit);
-    check.args(["lab", "check", "--json", "--trace"]).arg(trace).arg("--report");
+    check.args(["lab", "check", "--json", "--one-host", "--trace"]).arg(trace).arg("--report");
     let output = check.arg(report).output()?;
     if !output.status.success() {
         return Ok(format!("({})", String::from_utf8_lossy(&output.stderr).trim()));

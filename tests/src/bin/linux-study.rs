@@ -106,7 +106,7 @@ fn line(report: &Report) -> String {
 fn off(site: &Site, trace: &str, report: &Report) -> String {
     let document = serde_json::to_vec(report).expect("a report is a document");
     let report = site.holding("report.json", &document);
-    let check = ["lab", "check", "--json", "--trace", trace, "--report", &report];
+    let check = ["lab", "check", "--json", "--one-host", "--trace", trace, "--report", &report];
     let checked = client(&check);
     ok(&checked);
     let document: Value = serde_json::from_str(&checked.out).expect("a document");

@@ -136,28 +136,38 @@ fn a_check_is_given_the_limits_of_the_real_one() {
     let tape = tape("uniform,rate=unlimited,working_set=48M");
     let mut replay = replay("precopy");
     (replay.downtime, replay.timeout) = (Duration::from_millis(2), Some(Duration::from_secs(3)));
-    let figures = check(&tape, &replay.run(&tape).report).unwrap();
+    let figures = check(&tape, &replay.run(&tape).report, false).unwrap();
     let total = figures.iter().find(|figure| figure.what == "total s").unwrap();
     assert!(total.real > 3.0 && total.percent.abs() < 10.0, "{figures:?}");
+}
+
+#[test]
+fn lanes_of_one_host_share_its_cores() {
+    let tape = tape("idle,ratio=2.7");
+    let real = Replay { lanes: 2, ..replay("jin2009") }.run(&tape).report;
+    let total = |one_host| check(&tape, &real, one_host).unwrap()[0].lab;
+    assert!((total(false) / real.total_s - 1.0).abs() < 0.1, "{} {}", total(false), real.total_s);
+    // zstd's way back costs a quarter of the way there.
+    assert!(total(true) > real.total_s * 1.05, "{} {}", total(true), real.total_s);
 }
 
 #[test]
 fn the_lab_agrees_with_itself() {
     let tape = tape("uniform,rate=8000,working_set=32M");
     let real = replay("precopy").run(&tape).report;
-    for figure in check(&tape, &real).unwrap() {
+    for figure in check(&tape, &real, false).unwrap() {
         assert!(figure.percent.abs() < 10.0, "{figure:?}");
     }
     let mut other = real.clone();
     other.pages.total = 5;
-    assert!(check(&tape, &other).unwrap_err().contains("'pages.total' of the report is 5"));
+    assert!(check(&tape, &other, false).unwrap_err().contains("'pages.total' of the report is 5"));
     let mut other = real.clone();
     other.preset = "warp".into();
-    assert!(check(&tape, &other).unwrap_err().contains("'preset' of the report: there is no"));
+    assert!(check(&tape, &other, false).unwrap_err().contains("'preset' of the report: there is no"));
     let mut other = real.clone();
     other.asked = None;
-    assert!(check(&tape, &other).unwrap_err().contains("'asked' of the report is missing"));
+    assert!(check(&tape, &other, false).unwrap_err().contains("'asked' of the report is missing"));
     let mut other = real;
     other.rounds.clear();
-    assert!(check(&tape, &other).unwrap_err().contains("'rounds' of the report"));
+    assert!(check(&tape, &other, false).unwrap_err().contains("'rounds' of the report"));
 }

@@ -120,6 +120,26 @@ fn the_last_round_is_compressed_whatever_the_scheme() {
 }
 
 #[test]
+fn who_chooses_by_the_page_compresses_on_any_link_and_page_by_page() {
+    let fast = Link { bytes_per_s: 5e9, ..GIGABIT };
+    let bytes = |preset: &str, link: Link, content: &str| {
+        let tape = tape(&format!("idle,{content}"), PAGES, PAGES);
+        let mut replay = Replay::new(scheme(preset, None), Model::over(link));
+        replay.lanes = 2;
+        replay.run(&tape).report.bytes.wire as f64 / f64::from(PAGES) / PAGE_BYTES as f64
+    };
+    assert!((bytes("auto", fast, "ratio=2.7") - 1.0).abs() < 0.01, "by the link");
+    for link in [GIGABIT, fast] {
+        let share = bytes("jin2009", link, "ratio=2.7");
+        assert!((share - 1.0 / 2.7 / 0.88).abs() < 0.01, "{share} of a page");
+    }
+    assert!(
+        (bytes("jin2009", GIGABIT, "ratio=1.1") - 1.0).abs() < 0.01,
+        "what is hardly smaller goes as it is"
+    );
+}
+
+#[test]
 fn zeros_cost_next_to_nothing_and_peeking_saves_pages() {
     let bytes = |text: &str, preset: &str| {
         Replay::new(scheme(preset, None), Model::over(GIGABIT)).run(&tape(text, PAGES, PAGES)).report

@@ -25,6 +25,9 @@ pub struct Check {
     /// What `godwit migrate --json` printed
     #[arg(long, value_name = "FILE")]
     report: PathBuf,
+    /// Source and target were one host, so their lanes shared its cores
+    #[arg(long)]
+    one_host: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -44,7 +47,7 @@ impl Check {
         let report: Report = serde_json::from_slice(&text)
             .with_context(|| format!("{path} is no report of `godwit migrate --json`"))?;
         let tape = read_trace(&self.trace)?;
-        let figures = compare::check(&tape, &report)
+        let figures = compare::check(&tape, &report, self.one_host)
             .map_err(anyhow::Error::msg)
             .with_context(|| format!("{path} cannot be checked"))?;
         let mut out = std::io::stdout().lock();
