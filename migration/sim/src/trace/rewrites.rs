@@ -18,8 +18,8 @@ use super::{Trace, tape::mix};
 const PAGES: u32 = 2048;
 /// The most differences that are looked at after one harvest.
 const MOST_DELTAS: usize = 128;
-/// Pages found dirty so often, or more often, were written: told apart are those found once, twice, three times.
-const OFTEN: usize = 4;
+/// Pages found dirty so often, or more often, were written the first time, too: told apart are those found once, twice, and so on.
+const OFTEN: usize = 16;
 /// Bytes that a page with differences takes beside these: its length.
 const LENGTH_BYTES: usize = 2;
 
