@@ -29,7 +29,7 @@ pub struct Report {
     pub schema: u32,
     /// The preset.
     pub preset: String,
-    /// The limits it was given. Reports of before 2026-12 do not tell.
+    /// The limits it was given; older versions do not tell.
     #[serde(default)]
     pub asked: Option<Asked>,
     /// Number of lanes.

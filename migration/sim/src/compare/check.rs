@@ -19,6 +19,8 @@ use crate::{
 const TELLING_BYTES: u64 = 1 << 20;
 /// Time of flight where the report does not tell: a local network.
 const LATENCY: Duration = Duration::from_micros(50);
+/// The longest time that a report is believed, and that is replayed.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// One figure, in the lab and for real.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,8 +35,8 @@ pub struct Check {
     pub percent: f64,
 }
 
-/// Replays what `real` did over `tape`, within `one_host` or from one to another: its preset and lanes, the bandwidth that its rounds reached, the time that its
-/// pause, harvest and hand-over took, the limits that it was given.
+/// Replays what `real` did over `tape`, within `one_host` or from one to another: its preset and lanes, the limits that it
+/// was given, the bandwidth that its rounds reached, the time that its pause, harvest and hand-over took.
 ///
 /// # Errors
 /// A migration that did not complete or has no telling round, a preset that is not known here, another guest, a report
@@ -67,7 +69,7 @@ pub fn check(tape: &Tape, real: &Report, one_host: bool) -> Result<Vec<Check>, S
     let mut replay = Replay::new(scheme, Model::over(Link { bytes_per_s: rate, latency: LATENCY }));
     replay.lanes = real.lanes;
     replay.downtime = seconds(asked.downtime_s);
-    replay.timeout = asked.timeout_s.map(seconds);
+    replay.timeout = Some(asked.timeout_s.map_or(LONGEST, seconds));
     replay.on_timeout = asked.on_timeout;
     replay.model.coders.one_host = one_host;
     let costs = &mut replay.model.costs;
@@ -103,5 +105,5 @@ fn measured_rate(report: &Report) -> Option<f64> {
 
 /// A time of a report, which may hold anything.
 fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or_default().min(Duration::from_secs(24 * 3600))
+    Duration::try_from_secs_f64(seconds).unwrap_or_default().min(LONGEST)
 }

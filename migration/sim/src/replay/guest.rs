@@ -21,9 +21,9 @@ pub(super) struct Guest<'a> {
     unarmed: Option<PageSet>,
     unseen: PageSet,
     tracked: bool,
-    /// Pages that have been mapped writable since tracking began: who reads them now does not make them dirty. And the slot in
-    /// which it began.
+    /// Pages that have been mapped writable since tracking began: who reads them now does not make them dirty.
     mapped: PageSet,
+    /// The slot in which tracking began.
     tracked_from: u64,
     running: bool,
     throttle: Throttle,
