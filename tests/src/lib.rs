@@ -6,7 +6,7 @@
 //! guest's own lines; [`api`] speaks HTTP, [`ch_remote`] as Cloud Hypervisor's client does; [`peer`] and [`relay`] are the other
 //! ends and the wires that a network may have; [`shell`] and [`port`] talk with a Linux guest, [`network`] reaches it,
 //! [`debian`] is a whole Debian on its way between two hosts;
-//! [`figures`] are what a comparison prints; [`kvm_events`] are what KVM did when a test failed;
+//! [`figures`] are what a comparison prints, [`lab`] holds the lab against what was real; [`kvm_events`] are what KVM did when a test failed;
 //! [`chaos`] does everything wrong that can go wrong.
 //!
 //! It knows godwit by its command line, its API and its wire format only. Everything here panics with what was heard so
@@ -21,6 +21,7 @@ pub mod debian;
 pub mod figures;
 pub mod journey;
 pub mod kvm_events;
+pub mod lab;
 pub mod linux;
 #[cfg(test)]
 mod linux_test;

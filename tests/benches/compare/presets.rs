@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use godwit_tests::lab::{HEAD, Recorded};
 use serde_json::Value;
 
 use crate::{
@@ -55,11 +56,12 @@ pub fn run(bench: &Bench) -> Result<()> {
     for guest in GUESTS {
         println!("\n{}: {}", guest.name, guest.command_line);
         println!(
-            "{:<16} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7}  the lab: total, downtime, pages, bytes off by",
+            "{:<16} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7}  {HEAD}",
             "preset", "total s", "down ms", "pages", "again", "MiB", "rounds", "taken %"
         );
+        let mut recorded = None;
         for preset in &presets {
-            match one(bench, guest, preset, &folder) {
+            match one(bench, guest, preset, &folder, &mut recorded) {
                 Ok(line) => println!("{preset:<16} {line}"),
                 Err(error) => println!("{preset:<16} failed: {error:#}"),
             }
@@ -74,24 +76,33 @@ fn presets(bench: &Bench) -> Result<Vec<String>> {
     Ok(list.iter().filter_map(|row| Some(row["name"].as_str()?.to_owned())).collect())
 }
 
-fn one(bench: &Bench, guest: &Guest, preset: &str, folder: &Path) -> Result<String> {
+/// Moves a guest by `preset`; the first of its kind is `recorded` before.
+fn one(
+    bench: &Bench,
+    guest: &Guest,
+    preset: &str,
+    folder: &Path,
+    recorded: &mut Option<Recorded>,
+) -> Result<String> {
     let Pair { from, to, address, source: _source, target: _target } =
         godwit::pair(bench, MEMORY_MIB, guest.command_line)?;
     from.beats(1)?;
-    let trace = folder.join(format!("{}.trace", guest.name));
-    if !trace.exists() {
-        let mut record = Command::new(&bench.godwit);
-        record.args(["trace", "--interval", "20ms", "--for", "8s", "-o"]).arg(&trace).arg("--api");
-        let said = record.arg(bench.dir.join("source.sock")).output()?;
-        ensure!(said.status.success(), "godwit trace: {}", String::from_utf8_lossy(&said.stderr));
-    }
+    let api = bench.dir.join("source.sock");
+    let recorded = match recorded {
+        Some(recorded) => recorded,
+        none => {
+            let trace = folder.join(format!("{}.trace", guest.name));
+            let record = Recorded::of(&bench.godwit, &api, trace, "8s", "20ms");
+            none.insert(record.map_err(anyhow::Error::msg).context("it cannot be recorded")?)
+        }
+    };
     let warm = WarmMemory::take()?;
     from.beats(1)?;
     drop(warm);
     let mut command = Command::new(&bench.godwit);
     command.args(["migrate", "--to", &address, "--json", "--preset", preset, "--bandwidth", BANDWIDTH]);
     command.args(["--downtime", DOWNTIME, "--timeout", TIMEOUT, "--on-timeout", "force", "--api"]);
-    let output = command.arg(bench.dir.join("source.sock")).stdin(Stdio::null()).output()?;
+    let output = command.arg(&api).stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "godwit migrate: {}", String::from_utf8_lossy(&output.stderr));
     to.beats(2)?;
     let report_file = folder.join(format!("{}-{preset}.json", guest.name));
@@ -110,24 +121,6 @@ fn one(bench: &Bench, guest: &Guest, preset: &str, folder: &Path) -> Result<Stri
         report["rounds"].as_array().map_or(0, Vec::len),
         number("/guest_slowed/share")? * 1e2
     );
-    Ok(format!("{line}  {}", off(bench, &trace, &report_file)?))
-}
-
-/// How far the lab is off, in per cent.
-fn off(bench: &Bench, trace: &Path, report: &Path) -> Result<String> {
-    let mut check = Command::new(&bench.godwit);
-    check.args(["lab", "check", "--json", "--one-host", "--trace"]).arg(trace).arg("--report");
-    let output = check.arg(report).output()?;
-    if !output.status.success() {
-        return Ok(format!("({})", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    let document: Value = serde_json::from_slice(&output.stdout)?;
-    let rows = document.as_array().or_else(|| document["rows"].as_array()).context("no rows")?;
-    let cell = |what: &str| {
-        let row = rows.iter().find(|row| row["what"].as_str().is_some_and(|name| name.starts_with(what)))?;
-        let (lab, real) = (row["lab"].as_f64()?, row["real"].as_f64()?);
-        Some(format!("{:+.0}%", (lab / real - 1.0) * 1e2))
-    };
-    let cells = ["total", "downtime", "pages", "bytes"].map(|what| cell(what).unwrap_or_else(|| "?".into()));
-    Ok(cells.join(" "))
+    let off = recorded.off(&report_file).unwrap_or_else(|error| format!("({error})"));
+    Ok(format!("{line}  {off}"))
 }

@@ -5,19 +5,15 @@
 //! `linux-study KERNEL INITRD JOBS PRESETS`, each of the last two a list with commas, with `GODWIT_BIN` naming the program.
 //! Prints a line for each move. The guest's job is the judge: it must go on after each, and find nothing wrong.
 
-use std::{
-    env,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{env, path::Path, time::Duration};
 
 use godwit_migration::report::Report;
 use godwit_tests::{
-    program::{Ended, Program, godwit},
-    site::{Listen, Site, text},
+    lab::{HEAD, Recorded},
+    program::godwit,
+    site::{Listen, Site},
     vmm::{Migration, Vmm},
 };
-use serde_json::Value;
 
 /// How long the guest's kernel may take to boot, and the guest to say that its job goes on.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,10 +46,10 @@ fn studied<'a>(site: &Site, machine: &[&str], job: &str, presets: impl Iterator<
     let cmdline = format!("{CMDLINE}{job}");
     let mut source = site.run(&[machine, &["--cmdline", &cmdline]].concat());
     goes_on(&source, job);
-    let trace = text(&site.file("guest.trace"));
-    ok(&client(&["trace", "--interval", "100ms", "--for", "8s", "-o", &trace, "--api", &text(&source.api)]));
+    let recorded = Recorded::of(Path::new(godwit()), &source.api, site.file("guest.trace"), "8s", "100ms")
+        .unwrap_or_else(|error| panic!("it cannot be recorded: {error}"));
     println!(
-        "\n{job}\n{:<16} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8}  the lab: total, downtime, pages, bytes off by",
+        "\n{job}\n{:<16} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8}  {HEAD}",
         "preset", "total s", "down ms", "pages", "again", "MiB", "rounds", "taken %"
     );
     for preset in presets {
@@ -67,7 +63,13 @@ fn studied<'a>(site: &Site, machine: &[&str], job: &str, presets: impl Iterator<
         let left = source.end();
         assert_eq!(left.status, 0, "{preset}: {}", left.err);
         goes_on(&target, job);
-        println!("{preset:<16} {}  {}", line(&report), off(site, &trace, &report));
+        let document = serde_json::to_vec(&report).expect("a report is a document");
+        let off = recorded.off(Path::new(&site.holding("report.json", &document)));
+        println!(
+            "{preset:<16} {}  {}",
+            line(&report),
+            off.unwrap_or_else(|error| panic!("{preset}: {error}"))
+        );
         source = target;
     }
     assert_eq!(source.ask(&["shutdown"]).status, 0);
@@ -100,31 +102,4 @@ fn line(report: &Report) -> String {
         report.rounds.len(),
         report.guest_slowed.share * 1e2
     )
-}
-
-/// How far the lab is off, in per cent.
-fn off(site: &Site, trace: &str, report: &Report) -> String {
-    let document = serde_json::to_vec(report).expect("a report is a document");
-    let report = site.holding("report.json", &document);
-    let check = ["lab", "check", "--json", "--one-host", "--trace", trace, "--report", &report];
-    let checked = client(&check);
-    ok(&checked);
-    let document: Value = serde_json::from_str(&checked.out).expect("a document");
-    let rows = document.as_array().or_else(|| document["rows"].as_array()).expect("rows");
-    let cell = |what: &str| {
-        let row = rows.iter().find(|row| row["what"].as_str().is_some_and(|name| name.starts_with(what)))?;
-        let (lab, real) = (row["lab"].as_f64()?, row["real"].as_f64()?);
-        Some(format!("{:+.0}%", (lab / real - 1.0) * 1e2))
-    };
-    ["total", "downtime", "pages", "bytes"].map(|what| cell(what).unwrap_or_else(|| "?".into())).join(" ")
-}
-
-fn client(arguments: &[&str]) -> Ended {
-    let deadline = Instant::now() + PATIENCE;
-    let mut client = Program::start("a client", Command::new(godwit()).args(arguments));
-    client.end(deadline - Instant::now())
-}
-
-fn ok(ended: &Ended) {
-    assert_eq!(ended.status, 0, "{}", ended.err);
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     link::Link,
-    replay::{Model, Replay},
+    replay::{Coders, Model, Replay},
     trace::Tape,
 };
 
@@ -35,13 +35,13 @@ pub struct Check {
     pub percent: f64,
 }
 
-/// Replays what `real` did over `tape`, within `one_host` or from one to another: its preset and lanes, the limits that it
-/// was given, the bandwidth that its rounds reached, the time that its pause, harvest and hand-over took.
+/// Replays what `real` did over `tape` with such `coders`: its preset and lanes, the limits that it was given, the bandwidth
+/// that its rounds reached, the time that its pause, harvest and hand-over took.
 ///
 /// # Errors
 /// A migration that did not complete or has no telling round, a preset that is not known here, another guest, a report
 /// that does not tell the limits.
-pub fn check(tape: &Tape, real: &Report, one_host: bool) -> Result<Vec<Check>, String> {
+pub fn check(tape: &Tape, real: &Report, coders: Coders) -> Result<Vec<Check>, String> {
     if real.outcome != Outcome::Completed {
         return Err(format!(
             "'outcome' of the report is {:?}; only a completed migration can be checked",
@@ -71,7 +71,7 @@ pub fn check(tape: &Tape, real: &Report, one_host: bool) -> Result<Vec<Check>, S
     replay.downtime = seconds(asked.downtime_s);
     replay.timeout = Some(asked.timeout_s.map_or(LONGEST, seconds));
     replay.on_timeout = asked.on_timeout;
-    replay.model.coders.one_host = one_host;
+    replay.model.coders = coders;
     let costs = &mut replay.model.costs;
     costs.pause = seconds(real.downtime_s.pause);
     costs.harvest = seconds(real.downtime_s.harvest);

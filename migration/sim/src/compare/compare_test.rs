@@ -8,7 +8,7 @@ use godwit_migration::preset::{PRESETS, Scheme};
 use super::{Row, by_predictors, check, csv, forecast, front::place, study, text};
 use crate::{
     link::Link,
-    replay::{Model, Replay},
+    replay::{Coders, Model, Replay},
     trace::{Tape, synth::Synth},
 };
 
@@ -136,7 +136,7 @@ fn a_check_is_given_the_limits_of_the_real_one() {
     let tape = tape("uniform,rate=unlimited,working_set=48M");
     let mut replay = replay("precopy");
     (replay.downtime, replay.timeout) = (Duration::from_millis(2), Some(Duration::from_secs(3)));
-    let figures = check(&tape, &replay.run(&tape).report, false).unwrap();
+    let figures = check(&tape, &replay.run(&tape).report, Coders::default()).unwrap();
     let total = figures.iter().find(|figure| figure.what == "total s").unwrap();
     assert!(total.real > 3.0 && total.percent.abs() < 10.0, "{figures:?}");
 }
@@ -145,29 +145,38 @@ fn a_check_is_given_the_limits_of_the_real_one() {
 fn lanes_of_one_host_share_its_cores() {
     let tape = tape("idle,ratio=2.7");
     let real = Replay { lanes: 2, ..replay("jin2009") }.run(&tape).report;
-    let total = |one_host| check(&tape, &real, one_host).unwrap()[0].lab;
-    assert!((total(false) / real.total_s - 1.0).abs() < 0.1, "{} {}", total(false), real.total_s);
+    let total = |cores, one_host| {
+        check(&tape, &real, Coders { cores, one_host, ..Coders::default() }).unwrap()[0].lab / real.total_s
+    };
+    assert!((total(2.0, false) - 1.0).abs() < 0.1, "{}", total(2.0, false));
     // zstd's way back costs a quarter of the way there.
-    assert!(total(true) > real.total_s * 1.05, "{} {}", total(true), real.total_s);
+    assert!(total(2.0, true) > 1.05, "{}", total(2.0, true));
+    assert!(total(1.0, false) > 1.5, "{}", total(1.0, false));
 }
 
 #[test]
 fn the_lab_agrees_with_itself() {
     let tape = tape("uniform,rate=8000,working_set=32M");
     let real = replay("precopy").run(&tape).report;
-    for figure in check(&tape, &real, false).unwrap() {
+    for figure in check(&tape, &real, Coders::default()).unwrap() {
         assert!(figure.percent.abs() < 10.0, "{figure:?}");
     }
     let mut other = real.clone();
     other.pages.total = 5;
-    assert!(check(&tape, &other, false).unwrap_err().contains("'pages.total' of the report is 5"));
+    assert!(
+        check(&tape, &other, Coders::default()).unwrap_err().contains("'pages.total' of the report is 5")
+    );
     let mut other = real.clone();
     other.preset = "warp".into();
-    assert!(check(&tape, &other, false).unwrap_err().contains("'preset' of the report: there is no"));
+    assert!(
+        check(&tape, &other, Coders::default()).unwrap_err().contains("'preset' of the report: there is no")
+    );
     let mut other = real.clone();
     other.asked = None;
-    assert!(check(&tape, &other, false).unwrap_err().contains("'asked' of the report is missing"));
+    assert!(
+        check(&tape, &other, Coders::default()).unwrap_err().contains("'asked' of the report is missing")
+    );
     let mut other = real;
     other.rounds.clear();
-    assert!(check(&tape, &other, false).unwrap_err().contains("'rounds' of the report"));
+    assert!(check(&tape, &other, Coders::default()).unwrap_err().contains("'rounds' of the report"));
 }

@@ -4,10 +4,10 @@ use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use godwit_lab::compare;
+use godwit_lab::{compare, replay::Coders};
 use godwit_migration::report::Report;
 
-use super::read_trace;
+use super::{read_trace, world::parse_cores};
 use crate::cli::exit_status;
 
 /// Largest report that is read.
@@ -25,6 +25,9 @@ pub struct Check {
     /// What `godwit migrate --json` printed
     #[arg(long, value_name = "FILE")]
     report: PathBuf,
+    /// Cores of a side that lanes could use, such as 1.5 [default: 2]
+    #[arg(long, value_name = "N", value_parser = parse_cores)]
+    cores: Option<f64>,
     /// Source and target were one host, so their lanes shared its cores
     #[arg(long)]
     one_host: bool,
@@ -47,7 +50,9 @@ impl Check {
         let report: Report = serde_json::from_slice(&text)
             .with_context(|| format!("{path} is no report of `godwit migrate --json`"))?;
         let tape = read_trace(&self.trace)?;
-        let figures = compare::check(&tape, &report, self.one_host)
+        let mut coders = Coders { one_host: self.one_host, ..Coders::default() };
+        coders.cores = self.cores.unwrap_or(coders.cores);
+        let figures = compare::check(&tape, &report, coders)
             .map_err(anyhow::Error::msg)
             .with_context(|| format!("{path} cannot be checked"))?;
         let mut out = std::io::stdout().lock();

@@ -144,7 +144,7 @@ fn parse_memory(text: &str) -> Result<u64, String> {
 }
 
 /// Cores, or parts of them.
-fn parse_cores(text: &str) -> Result<f64, String> {
+pub fn parse_cores(text: &str) -> Result<f64, String> {
     let cores = text.parse::<f64>().ok().filter(|cores| CORES.contains(cores));
     cores.ok_or_else(|| {
         format!(
