@@ -291,6 +291,7 @@ impl Trace {
         }
     }
 
+    /// All intervals, in order.
     pub(crate) fn all(&self) -> &[Interval] {
         &self.intervals
     }

@@ -84,7 +84,7 @@ fn what_was_only_read_is_set_apart() {
 }
 
 #[test]
-fn of_what_was_found_as_often_as_many_are_left_out_as_were_read() {
+fn of_what_was_found_as_often_as_many_are_set_apart_as_were_read() {
     let (trace, _) = record(&[(set(0..3072), set(3072..4096)), (set([]), set(5000..6000))], 1);
     let kept = trace.dirty(0).count() + trace.dirty(1).count();
     assert!((1700..2300).contains(&kept), "{kept} of 5072, of which 2024 were written");
