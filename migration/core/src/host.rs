@@ -2,7 +2,7 @@
 //!
 //! The traits are shared with the lanes, which are threads of their own: every method takes `&self`.
 
-use std::ops::Range;
+use std::{ops::Range, sync::atomic::AtomicU8};
 
 use crate::{limits::PAGE_BYTES, page::PageSet};
 
@@ -59,6 +59,12 @@ pub trait PageSink: Send + Sync {
     /// # Errors
     /// Where the host cannot.
     fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError>;
+
+    /// The memory of these pages, for a lane to receive into: whatever it will hold counts as put. Atomics, because in a
+    /// live system memory has other readers; nothing where the pages are not one piece of memory.
+    fn place(&self, _pages: Range<u32>) -> Option<&[AtomicU8]> {
+        None
+    }
 
     /// Makes `page` zeros; memory that was never written need not be touched for it.
     ///

@@ -4,6 +4,7 @@
 use std::{
     io, mem,
     os::fd::{AsRawFd, BorrowedFd},
+    sync::atomic::AtomicU8,
     time::Duration,
 };
 
@@ -65,4 +66,16 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<Option<u8>> {
         1.. => Ok(Some(byte)),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Reads from a socket into `place`, and what comes behind that into `then`; how many bytes came (readv(2)).
+pub(crate) fn read_placed(socket: BorrowedFd<'_>, place: &[AtomicU8], then: &mut [u8]) -> io::Result<usize> {
+    let pieces = [
+        libc::iovec { iov_base: place.as_ptr().cast_mut().cast(), iov_len: place.len() },
+        libc::iovec { iov_base: then.as_mut_ptr().cast(), iov_len: then.len() },
+    ];
+    // SAFETY: the descriptor is open. The kernel writes to `then`, which is borrowed for that, and to `place`, which may
+    // change under its reference as it holds atomics; to no more than their bytes.
+    let read = unsafe { libc::readv(socket.as_raw_fd(), pieces.as_ptr(), pieces.len() as libc::c_int) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }

@@ -128,6 +128,7 @@ fn begin(
     let waiting = move || {
         let vmm = Arc::clone(&host.vmm);
         let _driving = Driving(Arc::clone(&vmm));
+        Machine::know_host();
         wait(host, &place, &handle, patience, &stopped, |waited| {
             vmm.now().ongoing = None;
             // The client may have left; what happened has been said.

@@ -7,7 +7,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -33,7 +33,7 @@ struct NumberedRegion {
 pub struct GuestPages {
     regions: Vec<NumberedRegion>,
     pages: u32,
-    /// Pages that `put` wrote, one bit each: only those need zeroing by `put_zero`. Made by the first `put`.
+    /// Pages that were put, one bit each: only those need zeroing by `put_zero`. Made by the first.
     put: OnceLock<Vec<AtomicU64>>,
 }
 
@@ -72,8 +72,13 @@ impl GuestPages {
         }
     }
 
-    fn put_bits(&self) -> &[AtomicU64] {
-        self.put.get_or_init(|| (0..self.pages.div_ceil(64)).map(|_| AtomicU64::new(0)).collect())
+    /// These pages hold what somebody put there.
+    fn mark_put(&self, pages: Range<u32>) {
+        let make = || (0..self.pages.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let words = self.put.get_or_init(make);
+        for page in pages {
+            words[page as usize / 64].fetch_or(1 << (page % 64), Ordering::Relaxed);
+        }
     }
 }
 
@@ -105,7 +110,7 @@ impl PageSink for GuestPages {
 
     fn put(&self, page: u32, bytes: &PageBytes) -> Result<(), HostError> {
         let (mapping, index) = self.locate(page);
-        self.put_bits()[page as usize / 64].fetch_or(1 << (page % 64), Ordering::Relaxed);
+        self.mark_put(page..page + 1);
         sys::write_page(mapping, index, bytes);
         Ok(())
     }
@@ -113,6 +118,16 @@ impl PageSink for GuestPages {
     fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError> {
         PageSource::read(self, page, into);
         Ok(())
+    }
+
+    fn place(&self, pages: Range<u32>) -> Option<&[AtomicU8]> {
+        let last = pages.end.checked_sub(1).filter(|&last| last >= pages.start)?;
+        let ((mapping, index), (end, _)) = (self.locate(pages.start), self.locate(last));
+        if !std::ptr::eq(mapping, end) {
+            return None;
+        }
+        self.mark_put(pages.clone());
+        Some(sys::place(mapping, index, pages.end - pages.start))
     }
 
     fn put_zero(&self, page: u32) -> Result<(), HostError> {

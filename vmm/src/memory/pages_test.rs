@@ -1,5 +1,7 @@
 //! Pages go in and come out by number, across the hole; zeros cost nothing; what was touched is known.
 
+use std::sync::atomic::Ordering;
+
 use godwit_migration::{
     host::{PageSink, PageSource},
     limits::PAGE_BYTES,
@@ -84,6 +86,28 @@ fn zeros_overwrite_what_was_put_and_leave_fresh_memory_untouched() {
     let mut back = [1; PAGE_BYTES];
     pages.read(700, &mut back);
     assert_eq!(back, [0; PAGE_BYTES]);
+}
+
+#[test]
+fn a_place_is_the_memory_of_its_pages_and_counts_as_put() {
+    let memory = memory();
+    let pages = GuestPages::new(&memory);
+    let place = pages.place(1022..1024).unwrap();
+    assert_eq!(place.len(), 2 * PAGE_BYTES);
+    place[PAGE_BYTES].store(7, Ordering::Relaxed);
+    assert_eq!(memory.read_obj::<u8>(GuestAddress(1023 * 4096)).unwrap(), 7);
+    let mut back = [1; PAGE_BYTES];
+    pages.put_zero(1023).unwrap();
+    pages.read(1023, &mut back);
+    assert_eq!(back, [0; PAGE_BYTES]);
+    assert!(memory.iter().all(|r| r.get_mmap().bitmap().get_and_reset().iter().all(|&w| w == 0)));
+}
+
+#[test]
+fn pages_on_both_sides_of_a_hole_are_no_one_place() {
+    let pages = GuestPages::new(&memory());
+    assert!(pages.place(1023..1025).is_none());
+    assert!(pages.place(1024..1536).is_some());
 }
 
 #[test]

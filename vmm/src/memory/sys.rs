@@ -2,7 +2,7 @@
 
 use std::{
     io, ptr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use godwit_migration::{host::PageBytes, limits::PAGE_BYTES};
@@ -78,6 +78,15 @@ pub(super) fn write_page(mapping: &MmapRegion<AtomicBitmap>, index: u32, bytes: 
     // SAFETY: the page is inside the mapping, which lives as long as the borrow, and no reference to guest memory
     // exists anywhere.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.as_ptr().add(offset), PAGE_BYTES) };
+}
+
+/// The memory of `pages` pages from page `index` on.
+pub(super) fn place(mapping: &MmapRegion<AtomicBitmap>, index: u32, pages: u32) -> &[AtomicU8] {
+    let first = offset_of(mapping, index);
+    let bytes = offset_of(mapping, index + pages.max(1) - 1) + PAGE_BYTES - first;
+    // SAFETY: the pages are inside the mapping, which lives as long as the borrow. Atomics may change under a reference,
+    // and no other kind of reference to guest memory exists anywhere.
+    unsafe { std::slice::from_raw_parts(mapping.as_ptr().add(first).cast::<AtomicU8>(), bytes) }
 }
 
 /// Fills page `index` of the mapping with zeros.

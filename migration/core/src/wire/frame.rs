@@ -78,7 +78,9 @@ impl FrameHeader {
         for (at, field) in (4..).step_by(4).zip(fields) {
             frame[at..at + 4].copy_from_slice(&field.to_le_bytes());
         }
-        let checksum = checksum(frame);
+        let mut sum = Sum::of(&frame[..CHECKSUM_AT]);
+        sum.add(&frame[FRAME_HEADER_BYTES..]);
+        let checksum = sum.0.finalize();
         frame[CHECKSUM_AT..FRAME_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
         checksum
     }
@@ -171,12 +173,34 @@ impl FrameHeader {
     }
 }
 
-/// Checksum of a whole frame, header and payload.
-fn checksum(frame: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&frame[..CHECKSUM_AT]);
-    hasher.update(&frame[FRAME_HEADER_BYTES..]);
-    hasher.finalize()
+/// The checksum of a frame in the making.
+pub(super) struct Sum(crc32fast::Hasher);
+
+impl Sum {
+    /// Begins with the header; what it says of the checksum does not count.
+    pub(super) fn of(header: &[u8]) -> Self {
+        let mut sum = Self(crc32fast::Hasher::new());
+        sum.add(&header[..CHECKSUM_AT]);
+        sum
+    }
+
+    /// Goes on with a piece of the payload.
+    pub(super) fn add(&mut self, payload: &[u8]) {
+        self.0.update(payload);
+    }
+
+    /// The checksum, which must be what `header` says.
+    ///
+    /// # Errors
+    /// A wrong checksum.
+    pub(super) fn verify(self, header: &[u8; FRAME_HEADER_BYTES]) -> Result<u32, ProtocolError> {
+        let found = self.0.finalize();
+        if header[CHECKSUM_AT..] == found.to_le_bytes() {
+            Ok(found)
+        } else {
+            Err(ProtocolError::new("a frame with a wrong checksum"))
+        }
+    }
 }
 
 /// Checks the checksum of a whole frame and returns it.
@@ -184,13 +208,11 @@ fn checksum(frame: &[u8]) -> u32 {
 /// # Errors
 /// A wrong checksum.
 pub(super) fn verify(frame: &[u8]) -> Result<u32, ProtocolError> {
-    let found = checksum(frame);
-    let stored = &frame[CHECKSUM_AT..FRAME_HEADER_BYTES];
-    if stored == found.to_le_bytes() {
-        Ok(found)
-    } else {
-        Err(ProtocolError::new("a frame with a wrong checksum"))
-    }
+    let (header, payload) =
+        frame.split_first_chunk().ok_or(ProtocolError::new("a frame without a header"))?;
+    let mut sum = Sum::of(header);
+    sum.add(payload);
+    sum.verify(header)
 }
 
 /// Chains `checksum` to those before it, so that a missing frame shows at the end of the round.

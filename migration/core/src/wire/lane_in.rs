@@ -1,12 +1,15 @@
 //! The receiving end of a lane: bytes in, pages out, nothing trusted.
 //!
 //! Memory is two buffers of a fixed size, whatever the peer says: bytes from the wire, and what a packed frame holds. A
-//! page reaches the sink only from a frame whose checksum is right, whose place in the stream is right, and whose pages
-//! are this lane's.
+//! page reaches the sink only from a frame whose place in the stream is right, whose pages are this lane's, and whose
+//! checksum is right; or, [placed](super::placing), is received there, and a wrong checksum ends the migration.
+
+use std::sync::atomic::AtomicU8;
 
 use super::{
     frame::{self, FRAME_HEADER_BYTES, FrameHeader, FrameKind, LENGTH_BYTES},
     pack::Unpacker,
+    placing::Placing,
 };
 use crate::{
     codec::{self, CODECS, Codec, CodecRow, Held},
@@ -38,8 +41,9 @@ pub enum LaneEvent {
 /// The receiving end of one lane.
 pub struct LaneIn {
     wire: Bytes,
-    /// Bytes of the frame on the wire that has begun, as far as its header has come.
-    begun: usize,
+    /// The frame on the wire that has begun, as far as its header has come.
+    begun: Option<FrameHeader>,
+    placing: Option<Placing>,
     unpacked: Bytes,
     unpacker: Unpacker,
     packed_sequence: u32,
@@ -81,7 +85,8 @@ impl LaneIn {
     pub fn new(lane: u8, lanes: u8, pages: u32) -> Self {
         Self {
             wire: Bytes { bytes: vec![0; BUFFER_BYTES], start: 0, end: 0 },
-            begun: 0,
+            begun: None,
+            placing: None,
             unpacked: Bytes::default(),
             unpacker: Unpacker::default(),
             packed_sequence: 0,
@@ -105,13 +110,29 @@ impl LaneIn {
         let Bytes { bytes, start, end } = &mut self.wire;
         bytes.copy_within(*start..*end, 0);
         *end -= std::mem::take(start);
-        let last = (self.begun + FRAME_HEADER_BYTES).max(MIN_READ_BYTES).min(bytes.len());
+        let begun = self.begun.map_or(0, |header| FRAME_HEADER_BYTES + header.bytes as usize);
+        let last = (begun + FRAME_HEADER_BYTES).max(MIN_READ_BYTES).min(bytes.len());
         &mut bytes[*end..last]
     }
 
-    /// `bytes` of [`Self::space`] have been filled.
+    /// In place of [`Self::space`], where a frame of pages as they are has begun and none of them has come: their memory
+    /// in `sink`, and the room for the header behind them. The first is to be filled before the second.
+    pub fn place<'a>(&'a mut self, sink: &'a dyn PageSink) -> Option<(&'a [AtomicU8], &'a mut [u8])> {
+        let Bytes { bytes, start, end } = &mut self.wire;
+        if self.placing.is_none() {
+            let header = self.begun.filter(|_| *end - *start == FRAME_HEADER_BYTES)?;
+            let raw = *bytes[*start..].first_chunk()?;
+            self.placing = Some(Placing::begin(header, raw, sink)?);
+            (*start, *end) = (0, 0);
+        }
+        let place = self.placing.as_ref()?.rest(sink)?;
+        Some((place, &mut bytes[..FRAME_HEADER_BYTES]))
+    }
+
+    /// `bytes` of [`Self::space`], or of [`Self::place`], have been filled.
     pub fn filled(&mut self, bytes: usize) {
-        self.wire.end = (self.wire.end + bytes).min(self.wire.bytes.len());
+        let behind = self.placing.as_mut().map_or(bytes, |placing| placing.filled(bytes));
+        self.wire.end = (self.wire.end + behind).min(self.wire.bytes.len());
     }
 
     /// Whether the lane stands between two frames: the only place where a peer may close it, after its last round.
@@ -126,6 +147,12 @@ impl LaneIn {
     /// [`LaneError::Protocol`] for whatever a sending end does not write, [`LaneError::Host`] where the sink fails.
     pub fn next(&mut self, sink: &dyn PageSink) -> Result<Option<LaneEvent>, LaneError> {
         loop {
+            if let Some(placing) = self.placing.take_if(|placing| placing.is_whole()) {
+                let checksum = placing.verify(sink)?;
+                self.frames.placed(&placing.header, checksum);
+            } else if self.placing.is_some() {
+                return Ok(None);
+            }
             let event = if self.unpacked.rest().is_empty() {
                 self.wire_frame(sink)?
             } else {
@@ -142,7 +169,7 @@ impl LaneIn {
     /// The next frame from the wire. The outer `None`: it has not come.
     fn wire_frame(&mut self, sink: &dyn PageSink) -> Result<Option<Option<LaneEvent>>, LaneError> {
         let Some((header, frame)) = self.wire.frame(self.frames.pages)? else {
-            self.begun = 0;
+            self.begun = None;
             return Ok(None);
         };
         let packed = header.kind == FrameKind::Packed;
@@ -152,7 +179,7 @@ impl LaneIn {
             self.frames.check_place(&header)?;
         }
         if !whole(&header, frame) {
-            self.begun = FRAME_HEADER_BYTES + header.bytes as usize;
+            self.begun = Some(header);
             return Ok(None);
         }
         let checksum = frame::verify(frame)?;
@@ -250,6 +277,13 @@ impl Frames {
         } else {
             self.end_round(header, checksum).map(Some)
         }
+    }
+
+    /// Takes in a frame whose pages are where they belong.
+    fn placed(&mut self, header: &FrameHeader, checksum: u32) {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.chain = frame::chain(self.chain, checksum);
+        self.round_pages += u64::from(header.count);
     }
 
     fn deliver(

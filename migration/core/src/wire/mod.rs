@@ -39,6 +39,9 @@ mod lane_out;
 mod lane_test;
 mod pace;
 mod pack;
+mod placing;
+#[cfg(test)]
+mod placing_test;
 
 pub use crate::error::LaneError;
 pub use control::{

@@ -89,7 +89,7 @@ fn pump<W: From<Event>>(
         if lane_in.at_end() {
             return Ok(());
         }
-        match socket.read(lane_in.space()) {
+        match read(socket, lane_in, sink) {
             Ok(0) => {
                 return Err(Event::LinkLost(format!(
                     "the source closed lane {lane} in the middle of a round"
@@ -103,6 +103,16 @@ fn pump<W: From<Event>>(
             Err(error) => return Err(Event::LinkLost(format!("lane {lane}: {error}"))),
         }
     }
+}
+
+/// Reads what comes next: pages as they are straight to where they belong, if they need not be decrypted first.
+fn read(socket: &mut Blocking, lane_in: &mut LaneIn, sink: &dyn PageSink) -> io::Result<usize> {
+    if socket.places()
+        && let Some((place, then)) = lane_in.place(sink)
+    {
+        return socket.read_placed(place, then);
+    }
+    socket.read(lane_in.space())
 }
 
 fn failure(error: LaneError) -> Event {

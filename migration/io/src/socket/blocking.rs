@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
+    sync::atomic::AtomicU8,
     time::Duration,
 };
 
@@ -26,6 +27,16 @@ impl Blocking {
     /// A second handle on the same socket, to [end](RawBlocking::end) it from elsewhere.
     pub(crate) fn ender(&self) -> io::Result<RawBlocking> {
         self.raw.try_clone()
+    }
+
+    /// Whether what comes can be [placed](Self::read_placed): by TLS it must be opened first.
+    pub(crate) fn places(&self) -> bool {
+        self.session.is_none()
+    }
+
+    /// Reads into `place`, and what comes behind that into `then`.
+    pub(crate) fn read_placed(&mut self, place: &[AtomicU8], then: &mut [u8]) -> io::Result<usize> {
+        self.raw.read_placed(place, then)
     }
 
     /// Bytes that were written and have not arrived.

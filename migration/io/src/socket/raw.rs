@@ -5,6 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr},
     os::fd::AsFd,
     pin::Pin,
+    sync::atomic::AtomicU8,
     task::{Context, Poll},
     time::Duration,
 };
@@ -178,6 +179,15 @@ impl RawBlocking {
             Self::Tcp(s) => Self::Tcp(s.try_clone()?),
             Self::Unix(s) => Self::Unix(s.try_clone()?),
         })
+    }
+
+    /// Reads into `place`, and what comes behind that into `then`.
+    pub(crate) fn read_placed(&self, place: &[AtomicU8], then: &mut [u8]) -> io::Result<usize> {
+        let socket = match self {
+            Self::Tcp(s) => s.as_fd(),
+            Self::Unix(s) => s.as_fd(),
+        };
+        sys::read_placed(socket, place, then)
     }
 
     /// Bytes that were written and have not arrived.

@@ -1,4 +1,10 @@
-//! Sockets carry the marks that were asked for, on either family, and what cannot be is refused by name.
+//! Sockets carry the marks that were asked for, on either family, and what cannot be is refused by name. What comes can
+//! be placed.
+
+use std::{
+    io::Write,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 use crate::{
     Listener,
@@ -29,6 +35,31 @@ async fn marks_are_on_the_socket() {
         assert_eq!((options.tos_v4().unwrap(), options.priority().unwrap()), (field, 5), "{name}");
         let options = six.tcp().unwrap();
         assert_eq!((options.tclass_v6().unwrap(), options.priority().unwrap()), (field, 5), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_fills_its_place_and_then_what_is_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    for address in ["tcp:127.0.0.1:0".into(), format!("unix:{}", directory.path().join("s").display())] {
+        let listener = Listener::bind(&address.parse().unwrap()).await.unwrap();
+        let marks = Marks::default();
+        let (out, into) = tokio::join!(
+            Socket::dial(listener.address(), &marks, &Protection::Local, None),
+            listener.accept()
+        );
+        let mut out = out.unwrap().into_blocking(None).unwrap();
+        let into = Socket::admit(into.unwrap().0, &Protection::Local);
+        out.write_all(b"pages.header").unwrap();
+        let mut into = into.await.ok().unwrap().into_blocking(None).unwrap();
+        assert!(into.places());
+        let place: Vec<_> = (0..5).map(|_| AtomicU8::new(0)).collect();
+        let mut behind = [0; 9];
+        assert_eq!(into.read_placed(&place, &mut behind).unwrap(), 12);
+        let placed: Vec<_> = place.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+        assert_eq!((&placed[..], &behind), (&b"pages"[..], b".header\0\0"));
+        drop(out);
+        assert_eq!(into.read_placed(&place, &mut behind).unwrap(), 0, "the end");
     }
 }
 
