@@ -129,7 +129,8 @@ impl Recorder {
         rewrites.set_reads_apart(&mut trace);
         let content = sampler.content();
         let delta_ratio = rewrites.delta_ratio().unwrap_or(content.delta_ratio);
-        trace.about.content = Content { delta_ratio, ..content };
+        let packed_deltas = rewrites.packed_deltas();
+        trace.about.content = Content { delta_ratio, packed_deltas, ..content };
         // A host that is busy makes intervals longer than they were asked for: the trace says how long they were.
         let intervals = trace.intervals().max(1) as u32;
         trace.with_interval(began.elapsed() / intervals).map_err(HostError)

@@ -39,9 +39,10 @@ const HARM: f64 = 0.9;
 const RECOVERY: (u32, u32) = (8, 256);
 /// Levels that are stepped through while there is time left, and when there is none.
 const LEVELS: [i32; 4] = [1, 3, 6, 9];
-/// Batches between two steps, and the gain that a higher level must bring to be kept.
+/// Batches between two steps.
 const STEP_BATCHES: u32 = 32;
-const STEP_GAIN: f64 = 0.99;
+/// A higher level is kept where it makes of a byte at most such a part of what the one below it made.
+pub const STEP_GAIN: f64 = 0.99;
 /// Steps until a level that brought nothing is tried again: at first, and at most. Memory is not of one kind.
 const SETTLED: (u32, u32) = (8, 64);
 /// A higher level is tried where the coder fills the link so many times over: that no batch found the link empty says

@@ -17,7 +17,7 @@ use crate::{
     Lab,
     guest::GuestSpec,
     link::Link,
-    trace::{About, Content, Tape, Trace, synth::Synth},
+    trace::{About, Content, Slower, Tape, Trace, synth::Synth},
     workload::Uniform,
 };
 
@@ -223,7 +223,8 @@ fn cores_and_measured_coders_set_the_pace() {
         |_: &mut Content| {},
         |content: &mut Content| {
             content.zstd_bytes_per_s = 400e6;
-            (content.slow_ratio, content.slow_bytes_per_s) = (4.0, 60e6);
+            content.slower = [(4.0, 60e6), (5.0, 30e6), (5.02, 20e6)]
+                .map(|(ratio, bytes_per_s)| Slower { ratio, bytes_per_s });
         },
     );
     let fast = 500e6;
@@ -234,11 +235,11 @@ fn cores_and_measured_coders_set_the_pace() {
     // What is said counts more than what was measured.
     let said = |model: &mut Model| model.coders.zstd_bytes_per_s = Some(187e6);
     assert!((total(&said, &measured, fast).0 / two.0 - 1.0).abs() < 1e-6);
-    // Level 3 for a slow link, and for no other.
-    let ratio = total(&|_| {}, &as_it_is, 5e6).1 / total(&|_| {}, &measured, 5e6).1;
-    assert!((ratio - 4.0 / 2.7).abs() < 0.05, "{ratio}");
-    let ratio = total(&|_| {}, &as_it_is, 60e6).1 / total(&|_| {}, &measured, 60e6).1;
-    assert!((ratio - 1.0).abs() < 0.05, "{ratio}");
+    // Level 3 for a slow link, level 6 for a slower one, and none of them for others; what gains nothing never.
+    for (bytes_per_s, becomes) in [(5e6, 5.0), (20e6, 4.0), (60e6, 2.7)] {
+        let ratio = total(&|_| {}, &as_it_is, bytes_per_s).1 / total(&|_| {}, &measured, bytes_per_s).1;
+        assert!((ratio - becomes / 2.7).abs() < 0.05, "{bytes_per_s}: {ratio}");
+    }
     // Where part of the batches is compressed the link waits now and then, where all are it does not.
     let waits = |bytes_per_s| {
         let (total_s, bytes) = total(&|_| {}, &as_it_is, bytes_per_s);

@@ -13,7 +13,7 @@ use super::{About, Interval, Span, Trace};
 /// First bytes of every trace file.
 pub const MAGIC: [u8; 8] = *b"gwtrace\n";
 /// Version of the format that this build writes, and the only one it reads.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Shortest and longest interval.
 pub const INTERVALS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 /// Most pages of a guest: 1 TiB.

@@ -6,7 +6,7 @@ use godwit_migration::page::PageSet;
 use proptest::prelude::*;
 
 use super::{
-    About, Content, Trace,
+    About, Content, Slower, Trace,
     file::{MAGIC, TraceError, VERSION},
 };
 
@@ -27,8 +27,8 @@ fn sample() -> Trace {
             ratio: 2.5,
             delta_ratio: 9.0,
             zstd_bytes_per_s: 2e8,
-            slow_ratio: 3.0,
-            slow_bytes_per_s: 5e7,
+            slower: [3.0, 3.1, 3.2].map(|ratio| Slower { ratio, bytes_per_s: 5e7 }),
+            packed_deltas: 4.0,
         },
     };
     let mut trace = Trace::new(about, Duration::from_millis(100), set(&[0, 5, 63, 64, 639])).unwrap();

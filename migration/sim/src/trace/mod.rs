@@ -28,8 +28,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{rewrites::Rewrites, sample::Sampler, tape::Tape};
 
-/// No core compresses as many bytes in a second.
-const MAX_ZSTD_BYTES_PER_S: f64 = 1e12;
+/// Bytes that a core may be said to compress in a second.
+const RATES: (f64, f64) = (0.0, 1e12);
+/// How many times smaller a page, or what is made of it, can become.
+const RATIOS: (f64, f64) = (1.0, 4096.0);
 
 /// What the pages of a guest hold, on average.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,10 +45,22 @@ pub struct Content {
     /// How many bytes of such pages a core of the guest's host compresses in a second with zstd at level 1; 0 where nobody
     /// measured it.
     pub zstd_bytes_per_s: f64,
-    /// The same two at level 3, which a lane takes for a link that is slow enough.
-    pub slow_ratio: f64,
-    /// 0 where nobody measured it.
-    pub slow_bytes_per_s: f64,
+    /// The same two at the levels 3, 6 and 9, which a lane takes for a link that is slow enough.
+    pub slower: [Slower; SLOWER_LEVELS.len()],
+    /// How many times smaller deltas become when zstd compresses them together, at least 1.
+    pub packed_deltas: f64,
+}
+
+/// Levels of zstd above the first that a lane takes.
+pub const SLOWER_LEVELS: [u8; 3] = [3, 6, 9];
+
+/// What zstd does at one of the higher levels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slower {
+    /// How many times smaller a page becomes that is not zeros, at least 1.
+    pub ratio: f64,
+    /// Bytes of pages that a core compresses in a second; 0 where nobody measured it.
+    pub bytes_per_s: f64,
 }
 
 impl Default for Content {
@@ -57,8 +71,8 @@ impl Default for Content {
             ratio: 2.7,
             delta_ratio: 20.0,
             zstd_bytes_per_s: 0.0,
-            slow_ratio: 2.7,
-            slow_bytes_per_s: 0.0,
+            slower: [Slower { ratio: 2.7, bytes_per_s: 0.0 }; SLOWER_LEVELS.len()],
+            packed_deltas: 1.0,
         }
     }
 }
@@ -72,20 +86,18 @@ impl Content {
         if !(0.0..=1.0).contains(&self.zero_share) {
             return Err(format!("'zero_share' is {}; it must be a number from 0 to 1", self.zero_share));
         }
-        for (name, ratio) in
-            [("ratio", self.ratio), ("delta_ratio", self.delta_ratio), ("slow_ratio", self.slow_ratio)]
-        {
-            if !(1.0..=4096.0).contains(&ratio) {
-                return Err(format!("'{name}' is {ratio}; it must be a number from 1 to 4096"));
-            }
-        }
-        for (name, rate) in
-            [("zstd_bytes_per_s", self.zstd_bytes_per_s), ("slow_bytes_per_s", self.slow_bytes_per_s)]
-        {
-            if !(0.0..=MAX_ZSTD_BYTES_PER_S).contains(&rate) {
-                return Err(format!(
-                    "'{name}' is {rate}; it must be a number from 0 to {MAX_ZSTD_BYTES_PER_S:e}"
-                ));
+        let slower = self.slower.iter().flat_map(|level| {
+            [("slower.ratio", level.ratio, RATIOS), ("slower.bytes_per_s", level.bytes_per_s, RATES)]
+        });
+        let others = [
+            ("ratio", self.ratio, RATIOS),
+            ("delta_ratio", self.delta_ratio, RATIOS),
+            ("zstd_bytes_per_s", self.zstd_bytes_per_s, RATES),
+            ("packed_deltas", self.packed_deltas, RATIOS),
+        ];
+        for (name, number, (least, most)) in others.into_iter().chain(slower) {
+            if !(least..=most).contains(&number) {
+                return Err(format!("'{name}' is {number}; it must be a number from {least} to {most}"));
             }
         }
         Ok(())

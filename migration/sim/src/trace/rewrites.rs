@@ -20,6 +20,8 @@ const PAGES: u32 = 2048;
 const MOST_DELTAS: usize = 128;
 /// Pages found dirty so often, or more often, were written the first time, too: told apart are those found once, twice, and so on.
 const OFTEN: usize = 16;
+/// Bytes of differences that are compressed together.
+const MOST_TOGETHER: usize = 1 << 20;
 /// Bytes that a page with differences takes beside these: its length.
 const LENGTH_BYTES: usize = 2;
 
@@ -31,6 +33,8 @@ pub struct Rewrites<'a> {
     /// Pages that were written, and what they came to as differences.
     deltas: u64,
     delta_bytes: u64,
+    /// The first of these differences, one after the other, to be compressed together.
+    together: Vec<u8>,
 }
 
 struct Copy {
@@ -53,7 +57,7 @@ impl<'a> Rewrites<'a> {
         };
         let copies = resident.iter().step_by(every).take(PAGES as usize).map(copy).collect();
         let row = codec::by_name("xbzrle").expect("a codec of this build");
-        Self { source, copies, coder: (row.make)(), deltas: 0, delta_bytes: 0 }
+        Self { source, copies, coder: (row.make)(), deltas: 0, delta_bytes: 0, together: vec![] }
     }
 
     /// These pages were found dirty.
@@ -76,6 +80,10 @@ impl<'a> Rewrites<'a> {
                 let bytes = if coded == Coded::Declined { PAGE_BYTES } else { out.len() + LENGTH_BYTES };
                 self.deltas += 1;
                 self.delta_bytes += bytes as u64;
+                if coded != Coded::Declined && self.together.len() < MOST_TOGETHER {
+                    self.together.extend((out.len() as u16).to_le_bytes());
+                    self.together.extend_from_slice(&out);
+                }
             }
             *copy.bytes = now;
         }
@@ -86,6 +94,13 @@ impl<'a> Rewrites<'a> {
     pub fn delta_ratio(&self) -> Option<f64> {
         let pages = (self.deltas * PAGE_BYTES as u64) as f64;
         (self.deltas > 0).then(|| (pages / self.delta_bytes as f64).clamp(1.0, 4096.0))
+    }
+
+    /// How many times smaller such differences become together by zstd, at the level that lanes begin with.
+    #[must_use]
+    pub fn packed_deltas(&self) -> f64 {
+        let packed = zstd::bulk::compress(&self.together, 1).map_or(usize::MAX, |packed| packed.len());
+        (self.together.len() as f64 / packed.max(1) as f64).clamp(1.0, 4096.0)
     }
 
     /// Sets apart in `trace`, in which all harvests are, as many of the first times that a page was found dirty as were only

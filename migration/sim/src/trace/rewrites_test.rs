@@ -58,8 +58,14 @@ fn set(pages: impl IntoIterator<Item = u32>) -> PageSet {
     set
 }
 
+/// Differences to pages: how many times smaller than a page, and how many times smaller still together.
+struct Differences {
+    ratio: Option<f64>,
+    packed: f64,
+}
+
 /// Records intervals of which each has the pages that are only read and those of which so many words are written.
-fn record(intervals: &[(PageSet, PageSet)], words: usize) -> (Trace, Option<f64>) {
+fn record(intervals: &[(PageSet, PageSet)], words: usize) -> (Trace, Differences) {
     let guest = Guest::new();
     let resident = set(0..FRESH);
     let mut trace = Trace::new(About::default(), Duration::from_millis(50), resident.clone()).unwrap();
@@ -72,7 +78,7 @@ fn record(intervals: &[(PageSet, PageSet)], words: usize) -> (Trace, Option<f64>
         rewrites.harvested(&dirty);
     }
     rewrites.set_reads_apart(&mut trace);
-    (trace, rewrites.delta_ratio())
+    (trace, Differences { ratio: rewrites.delta_ratio(), packed: rewrites.packed_deltas() })
 }
 
 #[test]
@@ -113,9 +119,15 @@ fn what_is_always_found_and_what_had_no_content_stays() {
 #[test]
 fn differences_are_measured() {
     let twice = [(set([]), set(0..2048)), (set([]), set(0..2048))];
-    let of = |words| record(&twice, words).1.unwrap();
+    let of = |words| record(&twice, words).1.ratio.unwrap();
     assert!(of(1) > 200.0, "{}", of(1));
     assert!((10.0..16.0).contains(&of(32)), "{}", of(32));
     assert!((of(WORDS) - 1.0).abs() < 0.01, "{}", of(WORDS));
-    assert_eq!(record(&[(set(0..2048), set([]))], 1).1, None);
+    let nothing = record(&[(set(0..2048), set([]))], 1).1;
+    assert_eq!((nothing.ratio, nothing.packed), (None, 1.0));
+    // What is written is noise; where it is, and how much, is the same in page after page.
+    for (words, least, most) in [(1, 1.5, 2.5), (32, 1.0, 1.1), (WORDS, 1.0, 1.0)] {
+        let packed = record(&twice, words).1.packed;
+        assert!((least..=most).contains(&packed), "{words} words: {packed}");
+    }
 }

@@ -10,7 +10,7 @@ use godwit_migration::{
     wire::LaneOut,
 };
 
-use super::Content;
+use super::{Content, SLOWER_LEVELS, Slower};
 
 /// Pages that are looked at, evenly spread.
 const PAGES: u32 = 2048;
@@ -19,20 +19,22 @@ const LOOK_PAGES: usize = 256;
 /// Bytes of pages in a batch.
 const BATCH_BYTES: f64 = 128.0 * 1024.0;
 /// Looks when it begins, and between any two later: what a core does in a moment says little.
-const FIRST_LOOKS: usize = 4;
+const FIRST_LOOKS: usize = 2 * SLOWER_LEVELS.len();
 const BETWEEN: Duration = Duration::from_millis(100);
-/// Lanes that leave zeros out and compress all else: as everybody does, and as one does for a slow link.
-const ENCODINGS: [&str; 2] = ["zero,zstd", "zero,zstd,level=3"];
 
 /// Looks at pages again and again: how many hold zeros, and what a lane with zstd makes of the others, how fast.
 pub struct Sampler<'a> {
     source: &'a dyn PageSource,
     pages: Vec<u32>,
-    lanes: [Lane; 2],
+    /// Level 1, as everybody does.
+    fast: Lane,
+    /// As one does for a slow link. Each look is of one of them, in turn.
+    slower: [Lane; SLOWER_LEVELS.len()],
+    looks: usize,
     looked: Instant,
 }
 
-/// A lane that leads nowhere.
+/// A lane that leads nowhere, leaves zeros out and compresses all else.
 struct Lane {
     out: LaneOut,
     next: usize,
@@ -45,14 +47,9 @@ impl<'a> Sampler<'a> {
     #[must_use]
     pub fn new(source: &'a dyn PageSource, resident: &PageSet) -> Self {
         let every = (resident.count() / PAGES).max(1) as usize;
-        let lanes = ENCODINGS.map(|encoding| {
-            let encoding = Encoding::parse(encoding).expect("an encoding of this build");
-            let mut out = LaneOut::new(&encoding);
-            out.begin_round(1, false);
-            Lane { out, next: 0, rates: vec![] }
-        });
         let pages = resident.iter().step_by(every).take(PAGES as usize).collect();
-        let mut sampler = Self { source, pages, lanes, looked: Instant::now() };
+        let (fast, slower) = (Lane::new(1), SLOWER_LEVELS.map(Lane::new));
+        let mut sampler = Self { source, pages, fast, slower, looks: 0, looked: Instant::now() };
         (0..FIRST_LOOKS).for_each(|_| sampler.look());
         sampler
     }
@@ -64,33 +61,49 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// Each lane takes a batch.
+    /// The first lane and another take a batch.
     fn look(&mut self) {
-        for lane in &mut self.lanes {
-            let began = Instant::now();
-            for _ in 0..LOOK_PAGES.min(self.pages.len()) {
-                let page = self.pages[lane.next % self.pages.len()];
-                lane.next += 1;
-                if lane.out.page(page, self.source) {
-                    lane.rates.push(BATCH_BYTES / began.elapsed().as_secs_f64());
-                    break;
-                }
-            }
-            lane.out.take();
-        }
+        self.fast.take(&self.pages, self.source);
+        self.slower[self.looks % SLOWER_LEVELS.len()].take(&self.pages, self.source);
+        self.looks += 1;
         self.looked = Instant::now();
     }
 
     /// What was seen; what differences to pages come to is not seen here.
     #[must_use]
     pub fn content(self) -> Content {
-        let [(zero_share, ratio, zstd_bytes_per_s), (_, slow_ratio, slow_bytes_per_s)] =
-            self.lanes.map(Lane::saw);
-        Content { zero_share, ratio, zstd_bytes_per_s, slow_ratio, slow_bytes_per_s, ..Content::default() }
+        let (zero_share, ratio, zstd_bytes_per_s) = self.fast.saw();
+        let slower = self.slower.map(|lane| {
+            let (_, ratio, bytes_per_s) = lane.saw();
+            Slower { ratio, bytes_per_s }
+        });
+        Content { zero_share, ratio, zstd_bytes_per_s, slower, ..Content::default() }
     }
 }
 
 impl Lane {
+    fn new(level: u8) -> Self {
+        let encoding =
+            Encoding::parse(&format!("zero,zstd,level={level}")).expect("an encoding of this build");
+        let mut out = LaneOut::new(&encoding);
+        out.begin_round(1, false);
+        Self { out, next: 0, rates: vec![] }
+    }
+
+    /// Takes a batch of these pages, from where it has come to.
+    fn take(&mut self, pages: &[u32], source: &dyn PageSource) {
+        let began = Instant::now();
+        for _ in 0..LOOK_PAGES.min(pages.len()) {
+            let page = pages[self.next % pages.len()];
+            self.next += 1;
+            if self.out.page(page, source) {
+                self.rates.push(BATCH_BYTES / began.elapsed().as_secs_f64());
+                break;
+            }
+        }
+        self.out.take();
+    }
+
     /// Share of zeros, ratio of the others, and bytes of these in a second.
     fn saw(mut self) -> (f64, f64, f64) {
         let totals = self.out.end_round(true);

@@ -50,8 +50,11 @@ fn zeros_ratio_and_speed_are_found() {
     assert!((seen.zero_share - 0.5).abs() < 0.1, "{seen:?}");
     // Zeros are not among what shrinks.
     assert!((seen.ratio / words.ratio - 1.0).abs() < 0.2, "{seen:?}, {words:?}");
-    assert!(seen.ratio > 1.5 && seen.slow_ratio > 1.5, "{seen:?}");
-    assert!(seen.zstd_bytes_per_s > seen.slow_bytes_per_s && seen.slow_bytes_per_s > 1e5, "{seen:?}");
+    assert!(seen.ratio > 1.5, "{seen:?}");
+    for slower in seen.slower {
+        assert!(slower.ratio > 1.5 && slower.bytes_per_s > 1e5, "{seen:?}");
+        assert!(seen.zstd_bytes_per_s > slower.bytes_per_s, "{seen:?}");
+    }
 }
 
 #[test]
