@@ -226,15 +226,16 @@ fn carry(
             && let Some(arrives) = cut_at_go
             && piece[..read].ends_with(&encode_message(&SourceMessage::Go))
         {
-            // Nothing that the target says from here on gets back.
+            // Nothing that the target says from here on gets back, and a source that sees it comes too late to ask.
+            let mut state = gate.state();
+            state.closed = state.closed_then;
+            drop(state);
             let _ = from.shutdown(Shutdown::Both);
             if arrives {
                 let _ = to.write_all(&piece[..read]);
             }
-            let mut state = gate.state();
-            (state.cut, state.closed) = (true, state.closed_then);
+            gate.state().cut = true;
             gate.changed.notify_all();
-            drop(state);
             // What is on its way must have been read before the target sees the end.
             let _ = to.shutdown(Shutdown::Write);
             return;
