@@ -63,7 +63,7 @@ impl PageSink for Memory {
 struct Guest;
 
 fn content(page: u32) -> PageBytes {
-    std::array::from_fn(|at| (page as usize * 31 + at) as u8 | 1)
+    std::array::from_fn(|at| (page as usize * 31 + at / 64) as u8 | 1)
 }
 
 impl PageSource for Guest {
@@ -80,7 +80,12 @@ impl PageSource for Guest {
 
 /// Pages as they are, in two rounds: these, and the first of them again.
 fn send(pages: Range<u32>) -> Vec<u8> {
-    let mut out = LaneOut::new(&Encoding::parse("none").unwrap());
+    send_by("none", pages)
+}
+
+/// The same in an encoding.
+fn send_by(encoding: &str, pages: Range<u32>) -> Vec<u8> {
+    let mut out = LaneOut::new(&Encoding::parse(encoding).unwrap());
     let mut wire = vec![];
     for (round, pages) in [(1, pages.clone()), (2, pages.start..pages.start + 1)] {
         out.begin_round(round, false);
@@ -170,13 +175,14 @@ fn a_page_that_changed_on_the_way_to_its_place_ends_the_lane() {
 }
 
 proptest! {
-    /// However the bytes come, and wherever pages are in two pieces.
+    /// However the bytes come and are encoded, and wherever pages are in two pieces.
     #[test]
     fn however_the_bytes_come_the_pages_are_the_same(
         pieces in prop::collection::vec(1..100_000usize, 1..20), border in 0..PAGES, first in 0..100u32,
+        encoding in prop::sample::select(&["none", "rle", "zstd", "rle,zstd"][..]),
     ) {
         let pages = first..first + 450;
-        let (wire, memory) = (send(pages.clone()), Memory::new(border));
+        let (wire, memory) = (send_by(encoding, pages.clone()), Memory::new(border));
         let received = receive(&wire, &memory, pieces.into_iter().cycle()).unwrap();
         prop_assert!(received.at_end && memory.holds(pages));
         prop_assert_eq!(received.events.len(), 2);

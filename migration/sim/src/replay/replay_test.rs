@@ -240,6 +240,15 @@ fn cores_and_measured_coders_set_the_pace() {
         let ratio = total(&|_| {}, &as_it_is, bytes_per_s).1 / total(&|_| {}, &measured, bytes_per_s).1;
         assert!((ratio - becomes / 2.7).abs() < 0.05, "{bytes_per_s}: {ratio}");
     }
+    // Not even where it would be fast enough, if level 1 does not fill the link twice.
+    let near = |content: &mut Content| {
+        content.zstd_bytes_per_s = 100e6;
+        content.slower = [Slower { ratio: 4.0, bytes_per_s: 90e6 }; 3];
+    };
+    for (bytes_per_s, becomes) in [(20e6, 4.0), (41e6, 2.7)] {
+        let ratio = total(&|_| {}, &as_it_is, bytes_per_s).1 / total(&|_| {}, &near, bytes_per_s).1;
+        assert!((ratio - becomes / 2.7).abs() < 0.05, "{bytes_per_s}: {ratio}");
+    }
     // Where part of the batches is compressed the link waits now and then, where all are it does not.
     let waits = |bytes_per_s| {
         let (total_s, bytes) = total(&|_| {}, &as_it_is, bytes_per_s);
