@@ -60,8 +60,8 @@ pub trait PageSink: Send + Sync {
     /// Where the host cannot.
     fn get(&self, page: u32, into: &mut PageBytes) -> Result<(), HostError>;
 
-    /// The memory of these pages, for a lane to receive into: whatever it will hold counts as put. Atomics, because in a
-    /// live system memory has other readers; nothing where the pages are not one piece of memory.
+    /// The memory of these pages, for a lane to receive into: whatever it will hold counts as put. It is filled from
+    /// behind a shared reference, so it is atomics. Nothing where the pages are not one piece of memory.
     fn place(&self, _pages: Range<u32>) -> Option<&[AtomicU8]> {
         None
     }

@@ -149,7 +149,7 @@ impl LaneIn {
         loop {
             if let Some(placing) = self.placing.take_if(|placing| placing.is_whole()) {
                 let checksum = placing.verify(sink)?;
-                self.frames.placed(&placing.header, checksum);
+                self.frames.count(&placing.header, checksum);
             } else if self.placing.is_some() {
                 return Ok(None);
             }
@@ -269,18 +269,18 @@ impl Frames {
         checksum: u32,
         sink: &dyn PageSink,
     ) -> Result<Option<LaneEvent>, LaneError> {
-        self.sequence = self.sequence.wrapping_add(1);
         if header.kind == FrameKind::Pages {
-            self.chain = frame::chain(self.chain, checksum);
+            self.count(header, checksum);
             self.deliver(header, payload, sink)?;
             Ok(None)
         } else {
+            self.sequence = self.sequence.wrapping_add(1);
             self.end_round(header, checksum).map(Some)
         }
     }
 
-    /// Takes in a frame whose pages are where they belong.
-    fn placed(&mut self, header: &FrameHeader, checksum: u32) {
+    /// Counts a frame of pages, which are where they belong or go there next.
+    fn count(&mut self, header: &FrameHeader, checksum: u32) {
         self.sequence = self.sequence.wrapping_add(1);
         self.chain = frame::chain(self.chain, checksum);
         self.round_pages += u64::from(header.count);
@@ -293,7 +293,6 @@ impl Frames {
         sink: &dyn PageSink,
     ) -> Result<(), LaneError> {
         let mut pages = header.first..header.first + header.count;
-        self.round_pages += u64::from(header.count);
         if header.codec == codec::ZERO {
             return Ok(pages.try_for_each(|page| sink.put_zero(page))?);
         }

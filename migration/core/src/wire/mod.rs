@@ -51,4 +51,4 @@ pub use control::{
 pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 pub use lane_in::{LaneEvent, LaneIn};
 pub use lane_out::{LaneOut, LaneTotals};
-pub use pace::{Allowance, Backlog, HEADROOM, SLOW_CAP, STEP_GAIN, WORTH};
+pub use pace::{Allowance, Backlog, HEADROOM, LEVELS, SLOW_CAP, STEP_GAIN, WORTH};

@@ -37,8 +37,9 @@ const PATIENCE: (u32, u32) = (8, 256);
 const HARM: f64 = 0.9;
 /// Windows without coders after such as carried less than the cap lets through raw: at first, and at most.
 const RECOVERY: (u32, u32) = (8, 256);
-/// Levels that are stepped through while there is time left, and when there is none.
-const LEVELS: [i32; 4] = [1, 3, 6, 9];
+/// Levels of zstd that a lane steps through, while there is time left and when there is none. A trace file has a place for what is
+/// measured at each.
+pub const LEVELS: [i32; 4] = [1, 3, 6, 9];
 /// Batches between two steps.
 const STEP_BATCHES: u32 = 32;
 /// A higher level is kept where it makes of a byte at most such a part of what the one below it made.

@@ -1,3 +1,5 @@
+//! Raw pages come straight to their place, all others by way of the buffer, and no byte that changed gets through.
+
 use std::{
     ops::Range,
     sync::atomic::{AtomicU8, Ordering::Relaxed},

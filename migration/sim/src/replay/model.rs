@@ -162,7 +162,7 @@ const PAGE_BY_PAGE: (f64, f64) = (0.69, 0.88);
 /// and then: such a part of the time, where it was measured.
 const ALTERNATING: f64 = 0.12;
 /// Where the cores could just compress all, a batch goes raw now and then that finds the link empty: how sharp the bend is between
-/// the share that they could and all, as the power of a smooth minimum. With it 3% go raw where they could just do it, as
+/// the share that they could and all, as the power of a smooth minimum. With it 4% go raw where they could just do it, as
 /// was measured (2 to 5%).
 const BEND: f64 = 16.0;
 

@@ -23,7 +23,7 @@ mod tape_test;
 
 use std::time::Duration;
 
-use godwit_migration::page::PageSet;
+use godwit_migration::{page::PageSet, wire::LEVELS};
 use serde::{Deserialize, Serialize};
 
 pub use self::{rewrites::Rewrites, sample::Sampler, tape::Tape};
@@ -45,14 +45,14 @@ pub struct Content {
     /// How many bytes of such pages a core of the guest's host compresses in a second with zstd at level 1; 0 where nobody
     /// measured it.
     pub zstd_bytes_per_s: f64,
-    /// The same two at the levels 3, 6 and 9, which a lane takes for a link that is slow enough.
-    pub slower: [Slower; SLOWER_LEVELS.len()],
+    /// The same two at the higher of [`LEVELS`], 3, 6 and 9, which a lane takes for a link that is slow enough.
+    pub slower: [Slower; SLOWER],
     /// How many times smaller deltas become when zstd compresses them together, at least 1.
     pub packed_deltas: f64,
 }
 
 /// Levels of zstd above the first that a lane takes.
-pub const SLOWER_LEVELS: [u8; 3] = [3, 6, 9];
+pub const SLOWER: usize = LEVELS.len() - 1;
 
 /// What zstd does at one of the higher levels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Default for Content {
             ratio: 2.7,
             delta_ratio: 20.0,
             zstd_bytes_per_s: 0.0,
-            slower: [Slower { ratio: 2.7, bytes_per_s: 0.0 }; SLOWER_LEVELS.len()],
+            slower: [Slower { ratio: 2.7, bytes_per_s: 0.0 }; SLOWER],
             packed_deltas: 1.0,
         }
     }

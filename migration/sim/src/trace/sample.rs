@@ -1,16 +1,19 @@
 //! What a guest's pages hold, by looking at some of them.
 
-use std::time::{Duration, Instant};
+use std::{
+    array,
+    time::{Duration, Instant},
+};
 
 use godwit_migration::{
     codec::{self, Encoding},
     host::PageSource,
     limits::PAGE_BYTES,
     page::PageSet,
-    wire::LaneOut,
+    wire::{LEVELS, LaneOut},
 };
 
-use super::{Content, SLOWER_LEVELS, Slower};
+use super::{Content, SLOWER, Slower};
 
 /// Pages that are looked at, evenly spread.
 const PAGES: u32 = 2048;
@@ -19,7 +22,7 @@ const LOOK_PAGES: usize = 256;
 /// Bytes of pages in a batch.
 const BATCH_BYTES: f64 = 128.0 * 1024.0;
 /// Looks when it begins, and between any two later: what a core does in a moment says little.
-const FIRST_LOOKS: usize = 2 * SLOWER_LEVELS.len();
+const FIRST_LOOKS: usize = 2 * SLOWER;
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Looks at pages again and again: how many hold zeros, and what a lane with zstd makes of the others, how fast.
@@ -29,7 +32,7 @@ pub struct Sampler<'a> {
     /// Level 1, as everybody does.
     fast: Lane,
     /// As one does for a slow link. Each look is of one of them, in turn.
-    slower: [Lane; SLOWER_LEVELS.len()],
+    slower: [Lane; SLOWER],
     looks: usize,
     looked: Instant,
 }
@@ -48,7 +51,7 @@ impl<'a> Sampler<'a> {
     pub fn new(source: &'a dyn PageSource, resident: &PageSet) -> Self {
         let every = (resident.count() / PAGES).max(1) as usize;
         let pages = resident.iter().step_by(every).take(PAGES as usize).collect();
-        let (fast, slower) = (Lane::new(1), SLOWER_LEVELS.map(Lane::new));
+        let (fast, slower) = (Lane::new(LEVELS[0]), array::from_fn(|n| Lane::new(LEVELS[n + 1])));
         let mut sampler = Self { source, pages, fast, slower, looks: 0, looked: Instant::now() };
         (0..FIRST_LOOKS).for_each(|_| sampler.look());
         sampler
@@ -64,7 +67,7 @@ impl<'a> Sampler<'a> {
     /// The first lane and another take a batch.
     fn look(&mut self) {
         self.fast.take(&self.pages, self.source);
-        self.slower[self.looks % SLOWER_LEVELS.len()].take(&self.pages, self.source);
+        self.slower[self.looks % SLOWER].take(&self.pages, self.source);
         self.looks += 1;
         self.looked = Instant::now();
     }
@@ -82,7 +85,7 @@ impl<'a> Sampler<'a> {
 }
 
 impl Lane {
-    fn new(level: u8) -> Self {
+    fn new(level: i32) -> Self {
         let encoding =
             Encoding::parse(&format!("zero,zstd,level={level}")).expect("an encoding of this build");
         let mut out = LaneOut::new(&encoding);
